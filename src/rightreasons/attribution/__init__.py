@@ -1,0 +1,30 @@
+"""Attribution methods: frozen values called with the model."""
+
+from rightreasons.attribution._expected import ExpectedGradients, reference_output
+from rightreasons.attribution._gradient import Gradient, InputTimesGradient
+from rightreasons.attribution._integrated import IntegratedGradients
+from rightreasons.attribution._path import Evaluations, Explanation, PathAttribution
+from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
+from rightreasons.core._paths import GaussLegendre, Left, Midpoint, Quadrature, Right, Trapezoid
+
+__all__ = [
+    "Complete",
+    "ControlVariate",
+    "Estimator",
+    "Evaluations",
+    "ExpectedGradients",
+    "Explanation",
+    "GaussLegendre",
+    "Gradient",
+    "Independent",
+    "InputTimesGradient",
+    "IntegratedGradients",
+    "Left",
+    "Midpoint",
+    "PathAttribution",
+    "Quadrature",
+    "Right",
+    "Stratified",
+    "Trapezoid",
+    "reference_output",
+]

@@ -1,0 +1,373 @@
+"""Expected gradients."""
+
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, final, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from rightreasons.attribution._path import (
+    ROWS_AT_ONCE,
+    Call,
+    Explanation,
+    PathAttribution,
+    PathSum,
+    Piece,
+    Points,
+    Sums,
+    positive,
+)
+from rightreasons.core._errors import InputError, ShapeError
+from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified, draw
+from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._guard import Model, explaining
+from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, matching_rows
+from rightreasons.core._score import Output, Target
+
+SAMPLES_TO_EXPLAIN = 100
+SAMPLES_TO_TRAIN = 1
+FREE_FORWARDS = 6
+"""References run forward for completeness without being asked, at most this many for each draw."""
+
+
+@runtime_checkable
+class Rows(Sized, Protocol):
+    """A map-style data set: `len(rows)` and `rows[i]`, a tensor or a tuple that starts with one."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Row `index`."""
+        ...
+
+
+class _ExpectedSum(PathSum):
+    """Leaves: x of every input; with `at`, then the references' activations.
+
+    Args:
+        references: (R, *F) for each input.
+        indices: which reference each draw uses: (n,) shared by all rows, or (B, n).
+        alphas: how far from the reference towards x each draw lies; same shape.
+        reference_output: model outputs at all references, where completeness is wanted.
+    """
+
+    def __init__(
+        self,
+        function: ScoreFunction,
+        estimator: Estimator,
+        references: tuple[Tensor, ...],
+        indices: Tensor,
+        alphas: Tensor,
+        reference_output: Tensor | None,
+    ) -> None:
+        inner = references if function.at is not None else ()
+        super().__init__(function, draws=indices.shape[-1], leaves=(*function.points, *inner))
+        self.estimator = estimator
+        self.references = references
+        self.indices = indices
+        self.alphas = alphas
+        self.reference_output = reference_output
+
+    def points(self, leaves: tuple[Tensor, ...], piece: Piece) -> tuple[Points, Any]:
+        count = len(self.function.points)
+        xs, references = leaves[:count], leaves[count:] or self.references
+        points, displacements, means = [], [], []
+        for x, reference in zip(xs, references, strict=True):
+            rows = x[piece.rows].unsqueeze(1)
+            drawn = reference[self._of(self.indices, piece).to(reference.device)].to(x)
+            alpha = self._of(self.alphas, piece).to(x)
+            displacement = rows - drawn
+            points.append(drawn + alpha.reshape(*alpha.shape, *(1,) * (x.dim() - 1)) * displacement)
+            displacements.append(displacement)
+            means.append(rows.squeeze(1) - reference.mean(0).to(x) if _centred(self.estimator) else None)
+        return tuple(points), (displacements, means)
+
+    def _of(self, values: Tensor, piece: Piece) -> Tensor:
+        if values.dim() == 1:
+            return values[piece.draws].unsqueeze(0)
+        return values[piece.rows, piece.draws]
+
+    def statistics(self, carried: Any, gradients: Points) -> Sums:
+        displacements, means = carried
+        values = [u * g for u, g in zip(displacements, gradients, strict=True)]
+        t = torch.stack([v.flatten(2).sum(2) for v in values]).sum(0)
+        parts = [
+            self.estimator.statistics(u, v, t, mean)
+            for u, v, mean in zip(displacements, values, means, strict=True)
+        ]
+        return tuple(statistic for part in parts for statistic in part)
+
+    def _grouped(self, sums: Sums) -> list[Sums]:
+        size = len(sums) // len(self.function.points)
+        return [sums[i : i + size] for i in range(0, len(sums), size)]
+
+    def combine(self, sums: Sums) -> tuple[Tensor, ...]:
+        total = None
+        if self.estimator.needs_completeness:
+            whole = Block(0, self.function.batch)
+            total = self._difference(self.function.scores(self.function.points, whole))
+        return self.estimator.combine(self._grouped(sums), self.draws, total)
+
+    def diagnose(self, sums: Sums, scores: Tensor) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+        total = None if self.reference_output is None else self._difference(scores)
+        estimate = self.estimator.estimate(self._grouped(sums), self.draws, total)
+        return estimate.gap, estimate.standard_errors
+
+    def _difference(self, scores: Tensor) -> Tensor:
+        if self.reference_output is None:
+            raise InputError("completeness needs the model's outputs at the references.")
+        return scores - self.function.score.mean_over(self.reference_output, self.function.batch)
+
+
+@final
+@dataclass(frozen=True, repr=False, eq=False)
+class ExpectedGradients(PathAttribution):
+    """Integrated gradients averaged over a distribution of baselines [erion2021].
+
+        phi_i(x) = E_{r ~ references, a ~ U(0, 1)} [ (x_i - r_i) * d f(r + a (x - r)) / d x_i ]
+
+    Complete in expectation: sum_i phi_i = f(x) - mean_r f(r). Cost: `samples` forward and backward passes a row.
+
+    What is unset depends on the use. *Explaining*: 100 samples; all rows share one set of draws, so a row's map does
+    not depend on its batch; estimator `Complete()` where f at the references is given (`reference_output=`) or cheap
+    (at most 6 references a sample), `ControlVariate()` otherwise. *Held by a `Penalty`*: one sample for each row,
+    every row its own, `Stratified()`. `|phi|` of few samples is biased upward (by 42 % for one sample of a linear model
+    on normal data), which every prior on absolute maps inherits.
+
+    Args:
+        references: (R, *F), a tuple of them, a map-style data set of rows (or of tuples that start with one), or
+            "batch": each row's references are the other rows of its batch (training only). With `at`, model inputs.
+        samples: draws for each row.
+        output: what is explained: logit, probability, log_probability, sum_log_probability, margin or loss.
+        at: name of the layer whose activation is explained instead of the input.
+        draws: "shared" by all rows, or "per_row".
+        estimator: `Independent()`, `Stratified()`, `ControlVariate()` or `Complete()`.
+        max_references: more references than this are subsampled once, with a fixed seed; that subset then is the
+            distribution.
+
+    Raises:
+        InputError: no references, bad numbers, NaN in the references.
+        ShapeError: references do not have the shape of the inputs.
+
+    Example:
+        >>> import torch, rightreasons as rr
+        >>> references = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+        >>> method = rr.ExpectedGradients(references, samples=8)
+        >>> method(lambda x: 3 * x[:, 0] - x[:, 1], torch.tensor([[5.0, 1.0]])).round(decimals=4)
+        tensor([[12., -1.]])
+    """
+
+    references: Inputs | Rows | Literal["batch"]
+    samples: int | None = None
+    output: Output = "logit"
+    at: str | None = None
+    draws: Literal["shared", "per_row"] | None = None
+    estimator: Estimator | None = None
+    max_references: int = 10_000
+
+    def __post_init__(self) -> None:
+        positive("samples", self.samples)
+        positive("max_references", self.max_references)
+        if self.draws not in (None, "shared", "per_row"):
+            raise InputError(f"draws must be 'shared' or 'per_row'; got {self.draws!r}.")
+        if self.estimator is not None and not isinstance(self.estimator, Estimator):
+            raise InputError(
+                f"estimator must be an estimator such as rr.Stratified(); got {self.estimator!r}."
+            )
+        if isinstance(self.references, str):
+            self._check_batch_references()
+        else:
+            object.__setattr__(self, "references", _subset(self.references, self.max_references))
+
+    def _check_batch_references(self) -> None:
+        if self.references != "batch":
+            raise InputError(f"references must be tensors, a data set or 'batch'; got {self.references!r}.")
+        if self.draws == "shared" or (self.estimator is not None and _centred(self.estimator)):
+            raise InputError(
+                "references='batch' gives every row its own references, so draws are 'per_row' and the estimator "
+                "is Independent() or Stratified()."
+            )
+
+    def path(self, function: ScoreFunction, call: Call) -> PathSum:
+        shared = self.draws == "shared" if self.draws else not call.training and self.references != "batch"
+        samples = self.samples or (SAMPLES_TO_TRAIN if call.training else SAMPLES_TO_EXPLAIN)
+        rows = None if shared else function.batch
+        if isinstance(self.references, str):
+            estimator = self.estimator or Stratified()
+            indices = other_rows(function.batch, samples, call.generator)
+            _, alphas = draw(function.batch, samples, estimator, call.generator, rows=rows)
+            return _ExpectedSum(
+                function, estimator, *_needed(function, function.inputs, indices, False), alphas, None
+            )
+        references = matching_rows(self._tensors(), function.inputs, what="references", batched=True)
+        count = references[0].shape[0]
+        estimator = self.estimator or self._best(function, call, samples, count)
+        indices, alphas = draw(count, samples, estimator, call.generator, rows=rows)
+        references, indices = _needed(function, references, indices, _centred(estimator))
+        outputs = self._reference_output(function, references, call, estimator, samples, count)
+        return _ExpectedSum(function, estimator, references, indices, alphas, outputs)
+
+    def _tensors(self) -> Inputs:
+        if isinstance(self.references, Tensor | tuple):
+            return self.references
+        raise InputError(f"references must be tensors; got {type(self.references).__name__}.")
+
+    def _best(self, function: ScoreFunction, call: Call, samples: int, count: int) -> Estimator:
+        if call.training:
+            return Stratified()
+        shared_ends = function.at is None and not function.per_row_kwargs
+        known = call.reference_output is not None or (shared_ends and count <= FREE_FORWARDS * samples)
+        return Complete() if known else ControlVariate()
+
+    def _reference_output(
+        self,
+        function: ScoreFunction,
+        references: tuple[Tensor, ...],
+        call: Call,
+        estimator: Estimator,
+        samples: int,
+        count: int,
+    ) -> Tensor | None:
+        given = call.reference_output
+        if given is not None:
+            if given.shape[0] != count:
+                raise ShapeError(
+                    f"reference_output has {given.shape[0]} rows for {count} references: make it with "
+                    "rr.reference_output(model, method), which uses the method's own references."
+                )
+            return given
+        if not estimator.needs_completeness:
+            return None
+        if function.at is not None or function.per_row_kwargs:
+            raise InputError(
+                "Complete() needs f at the references, which here differs from row to row (at= or per-row "
+                "model_kwargs). Use ControlVariate(), or pass reference_output= if it does not."
+            )
+        return _outputs_at(function, references)
+
+    def __call__(
+        self,
+        model: Model,
+        inputs: Inputs,
+        target: Target = None,
+        *,
+        reference_output: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        create_graph: bool = False,
+        chunk: int | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+    ) -> Inputs:
+        """As `PathAttribution.__call__`; `reference_output` is made by `rr.reference_output(model, method)`."""
+        call = Call(generator, reference_output=reference_output)
+        return self._maps(model, inputs, target, call, create_graph, chunk, model_kwargs)
+
+    def explain(
+        self,
+        model: Model,
+        inputs: Inputs,
+        target: Target = None,
+        *,
+        reference_output: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        chunk: int | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+    ) -> Explanation:
+        """As `PathAttribution.explain`, with standard errors, and the gap where f at the references is known."""
+        call = Call(generator, reference_output=reference_output)
+        return self._explanation(model, inputs, target, call, chunk, model_kwargs)
+
+
+def reference_output(
+    model: Model, method: ExpectedGradients, *, model_kwargs: Mapping[str, Any] | None = None
+) -> Tensor:
+    """The model's outputs at all references of `method`, to be passed to its calls as `reference_output=`.
+
+    Computed once for a model, it makes every later map complete at no further cost. Stale after a training step.
+
+    Cost: one forward pass for each reference, in chunks of 512 rows.
+
+    Returns:
+        (R, *outputs), without a graph.
+    """
+    references = as_tuple(method._tensors())
+    with explaining(model, second_order=False) as network:
+        function = ScoreFunction(network, references, None, model_kwargs=model_kwargs)
+        return _outputs_at(function, references).detach()
+
+
+def _outputs_at(function: ScoreFunction, references: tuple[Tensor, ...]) -> Tensor:
+    """Model outputs at references, connected to the parameters if the function is."""
+    with torch.set_grad_enabled(function.connected):
+        outputs = []
+        for start in range(0, references[0].shape[0], ROWS_AT_ONCE):
+            part = tuple(r[start : start + ROWS_AT_ONCE] for r in references)
+            outputs.append(function.outputs(part, Block(0, 1, part[0].shape[0])))
+        return torch.cat(outputs)
+
+
+def _needed(
+    function: ScoreFunction, references: tuple[Tensor, ...], indices: Tensor, all_of_them: bool
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """The references as points, and `indices` into them; with `at` only those drawn are run, if that is enough."""
+    if function.at is None:
+        return tuple(r.detach() for r in references), indices
+    if not all_of_them:
+        drawn, indices = torch.unique(indices, return_inverse=True)
+        references = tuple(r[drawn.to(r.device)] for r in references)
+    return function.activations(references), indices
+
+
+def _centred(estimator: Estimator) -> bool:
+    return not isinstance(estimator, Independent)
+
+
+def other_rows(batch: int, samples: int, generator: torch.Generator | None) -> Tensor:
+    """(B, n) rows of the same batch, never the row itself; without repeats while n < B."""
+    if batch < 2:
+        raise InputError(
+            "references='batch' takes each row's references from the other rows: it needs at least 2 rows, got 1. "
+            "Drop the last partial batch, or give references of their own."
+        )
+    order = torch.randperm(batch, generator=generator)
+    rounds = -(-samples // (batch - 1))
+    shifts = torch.cat([torch.randperm(batch - 1, generator=generator) for _ in range(rounds)])[:samples] + 1
+    place = torch.empty_like(order)
+    place[order] = torch.arange(batch)
+    return order[(place[:, None] + shifts[None]) % batch]
+
+
+def _subset(references: Any, most: int) -> Inputs:
+    """At most `most` references, as tensors."""
+    if not isinstance(references, Tensor | tuple):
+        if not isinstance(references, Rows):
+            raise InputError(
+                f"references must be a tensor, a tuple of tensors, a map-style data set or 'batch'; "
+                f"got {type(references).__name__}."
+            )
+        chosen = _chosen(len(references), most)
+        return _stacked([references[int(i)] for i in chosen])
+    count = check_inputs(references, integers_allowed=True, what="references")
+    if count <= most:
+        return references
+    chosen = _chosen(count, most)
+    if isinstance(references, tuple):
+        return tuple(r[chosen.to(r.device)] for r in references)
+    return references[chosen.to(references.device)]
+
+
+def _chosen(count: int, most: int) -> Tensor:
+    if count == 0:
+        raise InputError("references has no rows.")
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most].sort().values
+
+
+def _stacked(rows: list[Any]) -> Tensor:
+    firsts = [row[0] if isinstance(row, tuple | list) else row for row in rows]
+    if not all(isinstance(first, Tensor) for first in firsts):
+        raise InputError(
+            "every row of a reference data set must be a tensor, or a tuple that starts with one."
+        )
+    stacked = torch.stack(firsts)
+    check_inputs(stacked, integers_allowed=True, what="references")
+    return stacked

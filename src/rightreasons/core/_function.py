@@ -1,0 +1,216 @@
+"""The function whose gradient is taken: from inputs, or from an inner activation, to one score for each row."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
+from rightreasons.core._guard import Model
+from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
+from rightreasons.core._score import Output, Score, Target
+
+
+class Block(NamedTuple):
+    """Rows `start:stop` of the batch, each repeated `repeats` times in a row."""
+
+    start: int
+    stop: int
+    repeats: int = 1
+
+    def take(self, tensor: Tensor) -> Tensor:
+        """These rows of a per-row tensor."""
+        rows = tensor[self.start : self.stop]
+        return rows if self.repeats == 1 else rows.repeat_interleave(self.repeats, dim=0)
+
+
+class ScoreFunction:
+    """`points -> scores`, row by row, for one call of an attribution.
+
+    `points` are the model's inputs, or, with `at`, the output of the named layer: then the model runs on its inputs
+    and the layer's output is replaced. `evaluations` counts the model rows that ran.
+
+    Args:
+        model: a module or a callable, already guarded.
+        inputs: batch first; integers only with `at`.
+        target: which output of each row is explained.
+        output: how the score is made of it.
+        at: name of a submodule, as in `model.named_modules()`.
+        model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
+        connected: keep the graph from inputs and parameters to the points (second-order use).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        inputs: Inputs,
+        target: Target,
+        *,
+        output: Output = "logit",
+        at: str | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        connected: bool = False,
+    ) -> None:
+        self.batch = check_inputs(inputs, integers_allowed=at is not None)
+        self.model = model
+        self.score = Score(target, output)
+        self.kwargs = dict(model_kwargs or {})
+        self.connected = connected
+        self.layer = None if at is None else _submodule(model, at)
+        self.at = at
+        self.evaluations = 0
+        self._checked = False
+        self.inputs = tuple(self._usable(part) for part in as_tuple(inputs))
+        self.points = self.activations(self.inputs, Block(0, self.batch))
+
+    def _usable(self, part: Tensor) -> Tensor:
+        if part.is_inference():
+            part = part.clone()
+        return part if self.connected else part.detach()
+
+    @property
+    def per_row_kwargs(self) -> bool:
+        """Whether some keyword of the model belongs to a row, as an attention mask does."""
+        return any(self._is_per_row(value) for value in self.kwargs.values())
+
+    def _is_per_row(self, value: Any) -> bool:
+        return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == self.batch
+
+    def activations(self, inputs: tuple[Tensor, ...], block: Block | None = None) -> tuple[Tensor, ...]:
+        """The points that belong to other inputs (a baseline, references): themselves, or what reaches the layer.
+
+        Args:
+            inputs: rows of model inputs.
+            block: which rows of the batch they go with; None if with none, then per-row keywords are the first row's.
+        """
+        if self.layer is None:
+            return inputs
+        rows = inputs[0].shape[0]
+        kwargs = self._kwargs_of(block if block is not None else Block(0, 1, rows))
+        self.evaluations += rows
+        with torch.set_grad_enabled(self.connected), _captured(self.layer, self.at or "") as captured:
+            try:
+                self.model(*inputs, **kwargs)
+            except _Captured:
+                pass
+        if not captured:
+            raise DifferentiabilityError(f"layer {self.at!r} is not used in the model's forward pass.")
+        return (captured[0],)
+
+    def outputs(
+        self, points: tuple[Tensor, ...], block: Block, parameters: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """The model's output at `points`, which stand for the rows of `block`."""
+        kwargs = self._kwargs_of(block)
+        self.evaluations += points[0].shape[0]
+        if self.layer is None:
+            arguments = tuple(p.to(x.dtype) for p, x in zip(points, self.inputs, strict=True))
+            return self._run(arguments, kwargs, parameters)
+        with _replaced(self.layer, points[0], self.at or ""):
+            return self._run(tuple(block.take(x) for x in self.inputs), kwargs, parameters)
+
+    def scores(
+        self, points: tuple[Tensor, ...], block: Block, parameters: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """The score at `points`, which stand for the rows of `block`: shape (rows of the block,)."""
+        return self.scores_of(self.outputs(points, block, parameters), block)
+
+    def scores_of(self, outputs: Tensor, block: Block) -> Tensor:
+        """The score of model outputs that stand for the rows of `block`."""
+        score = self.score.per_row(block.take)
+        if not self._checked:
+            self.score.per_row(lambda t: t).check(
+                outputs[:1].expand(self.batch, *outputs.shape[1:]), self.batch
+            )
+            score.check(outputs, (block.stop - block.start) * block.repeats)
+            self._checked = True
+        return score(outputs)
+
+    def _run(
+        self, args: tuple[Tensor, ...], kwargs: dict[str, Any], parameters: Mapping[str, Tensor] | None
+    ) -> Tensor:
+        if parameters is None:
+            return self.model(*args, **kwargs)
+        if not isinstance(self.model, nn.Module):
+            raise DifferentiabilityError("parameters can be replaced in an nn.Module only.")
+        return functional_call(self.model, dict(parameters), args, kwargs)
+
+    def _kwargs_of(self, block: Block) -> dict[str, Any]:
+        if block == Block(0, self.batch):
+            return self.kwargs
+        return {k: block.take(v) if self._is_per_row(v) else v for k, v in self.kwargs.items()}
+
+
+def _submodule(model: Model, name: str) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"at={name!r} names a layer, so the model must be an nn.Module; got {type(model).__name__}."
+        )
+    names = dict(model.named_modules())
+    if name in names and name:
+        return names[name]
+    close = get_close_matches(name, names, n=3) or [n for n in names if n][:5]
+    raise InputError(
+        f"the model has no layer {name!r}. Closest: {', '.join(close)}. All: dict(model.named_modules())."
+    )
+
+
+class _Captured(BaseException):
+    """Ends a forward pass whose rest is not needed."""
+
+
+@contextmanager
+def _captured(layer: nn.Module, name: str) -> Iterator[list[Tensor]]:
+    found: list[Tensor] = []
+
+    def capture(_module: nn.Module, _args: Any, output: Any) -> None:
+        found.append(_first(output, name))
+        raise _Captured
+
+    handle = layer.register_forward_hook(capture)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _replaced(layer: nn.Module, value: Tensor, name: str) -> Iterator[None]:
+    calls = 0
+
+    def replace(_module: nn.Module, _args: Any, output: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        first = _first(output, name)
+        if first.shape != value.shape:
+            raise ShapeError(
+                f"layer {name!r} gave {tuple(first.shape)} where {tuple(value.shape)} was put in its place: "
+                "the shape of its output must not depend on anything but the rows."
+            )
+        new = value.to(first.dtype)
+        return (new, *output[1:]) if isinstance(output, tuple) else new
+
+    handle = layer.register_forward_hook(replace)
+    try:
+        yield
+    finally:
+        handle.remove()
+    if calls > 1:
+        raise DifferentiabilityError(
+            f"layer {name!r} runs {calls} times in one forward pass, so 'its activation' is not one tensor. "
+            "Give each use its own module."
+        )
+
+
+def _first(output: Any, name: str) -> Tensor:
+    first = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(first, Tensor) or not first.is_floating_point() or first.dim() == 0:
+        raise InputError(
+            f"layer {name!r} returns {type(first).__name__}, not a floating-point tensor with rows first: "
+            "name a layer whose output (or first output) is one."
+        )
+    return first

@@ -1,0 +1,60 @@
+"""The only place that calls `torch.autograd.grad`."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rightreasons.core._errors import DifferentiabilityError
+
+
+def score_gradients(
+    scores: Tensor, points: Sequence[Tensor], *, create_graph: bool = False
+) -> tuple[Tensor, ...]:
+    """d scores_b / d points_b for every row b, in one backward pass.
+
+    Rows do not interact, so the gradient of the sum holds every row's own gradient. A point that the scores do not
+    depend on has gradient zero, as long as another one does.
+
+    Raises:
+        DifferentiabilityError: the scores depend on none of the points.
+    """
+    if not scores.requires_grad:
+        raise DifferentiabilityError(
+            "the model's output carries no gradient: something in it cuts the graph "
+            "(detach, argmax, rounding, .numpy(), torch.no_grad). Explain a differentiable output instead."
+        )
+    grads = torch.autograd.grad(scores.sum(), points, create_graph=create_graph, allow_unused=True)
+    if all(grad is None for grad in grads):
+        raise DifferentiabilityError(
+            "the explained output does not depend on what is explained: no gradient reaches it. "
+            "Is the layer or input used on the way to this output, and nothing detached in between?"
+        )
+    return tuple(
+        torch.zeros_like(point) if grad is None else grad for grad, point in zip(grads, points, strict=True)
+    )
+
+
+def vector_jacobian(
+    values: Sequence[Tensor], tensors: Sequence[Tensor], cotangents: Sequence[Tensor]
+) -> tuple[Tensor | None, ...]:
+    """Contraction of d values / d tensors with `cotangents`; None where there is no dependence."""
+    pairs = [(v, c) for v, c in zip(values, cotangents, strict=True) if v.requires_grad]
+    if not pairs or not tensors:
+        return tuple(None for _ in tensors)
+    return torch.autograd.grad([v for v, _ in pairs], tensors, [c for _, c in pairs], allow_unused=True)
+
+
+def loss_gradients(
+    loss: Tensor, tensors: Sequence[Tensor], *, retain_graph: bool = False
+) -> tuple[Tensor | None, ...]:
+    """d loss / d tensors, without touching any `.grad`; None where there is no dependence."""
+    if not loss.requires_grad or not tensors:
+        return tuple(None for _ in tensors)
+    return torch.autograd.grad(loss, tensors, retain_graph=retain_graph, allow_unused=True)
+
+
+def norm_of(grads: Sequence[Tensor | None]) -> float:
+    """Euclidean norm of all gradients together; absent ones count as zero."""
+    squares = [grad.detach().double().square().sum() for grad in grads if grad is not None]
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0

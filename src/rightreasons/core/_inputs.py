@@ -1,0 +1,115 @@
+"""One tensor or a tuple of tensors, batch first: what every method takes and mirrors."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from rightreasons.core._errors import InputError, ShapeError
+
+Inputs: TypeAlias = Tensor | tuple[Tensor, ...]
+
+
+def as_tuple(inputs: Inputs) -> tuple[Tensor, ...]:
+    """`inputs` as a tuple of tensors."""
+    return inputs if isinstance(inputs, tuple) else (inputs,)
+
+
+def like(parts: Sequence[Tensor], inputs: Inputs) -> Inputs:
+    """`parts` in the structure of `inputs`."""
+    return tuple(parts) if isinstance(inputs, tuple) else parts[0]
+
+
+def check_inputs(inputs: Inputs, *, integers_allowed: bool = False, what: str = "inputs") -> int:
+    """The number of rows of `inputs`, or a clear error.
+
+    Raises:
+        InputError: not tensors, no rows, not floating point (unless `integers_allowed`), NaN or infinite values.
+        ShapeError: no batch dimension, or tensors with different numbers of rows.
+    """
+    parts = as_tuple(inputs)
+    for part in parts:
+        if not isinstance(part, Tensor):
+            raise InputError(
+                f"{what} must be a tensor or a tuple of tensors, batch first; got {type(part).__name__}. "
+                "Convert first: torch.as_tensor(x)."
+            )
+    if not parts:
+        raise InputError(f"{what} is an empty tuple: there is nothing to explain.")
+    if any(part.dim() == 0 for part in parts):
+        raise ShapeError(f"{what} must have a batch dimension; got a 0-d tensor. Add one: x[None].")
+    rows = {part.shape[0] for part in parts}
+    if len(rows) > 1:
+        raise ShapeError(
+            f"all {what} must have the same number of rows; got {[tuple(p.shape) for p in parts]}."
+        )
+    if 0 in rows:
+        raise InputError(f"{what} has no rows (shape {tuple(parts[0].shape)}): skip empty batches.")
+    for part in parts:
+        _check_values(part, integers_allowed, what)
+    return rows.pop()
+
+
+def _check_values(part: Tensor, integers_allowed: bool, what: str) -> None:
+    if not part.is_floating_point():
+        if integers_allowed:
+            return
+        raise InputError(
+            f"{what} must be floating point to have gradients; got {part.dtype}. "
+            "Convert with x.float(), or, for token ids, name the embedding layer: at='embedding'."
+        )
+    finite = torch.isfinite(part)
+    if not bool(finite.all()):
+        bad = int((~finite).sum())
+        raise InputError(
+            f"{what} has {bad} NaN or infinite values of {part.numel()}: every map of those rows would be NaN. "
+            "Impute or drop them first."
+        )
+
+
+def matching_rows(
+    value: float | Inputs, inputs: Inputs, *, what: str, batched: bool = False
+) -> tuple[Tensor, ...]:
+    """`value` as tensors that broadcast against `inputs` row by row.
+
+    Args:
+        value: a number, or a tensor (one for each input) of shape (*F), (1, *F) or (B, *F).
+        inputs: what it has to match.
+        what: its name in errors.
+        batched: the first dimension is a count of its own (references), so only the rest must match.
+
+    Raises:
+        ShapeError: its shape matches no row of `inputs`.
+    """
+    parts = as_tuple(inputs)
+    if isinstance(value, (int, float)):
+        return tuple(torch.full_like(part[:1], value).detach() for part in parts)
+    values = as_tuple(value)
+    if len(values) != len(parts):
+        raise ShapeError(
+            f"{what} has {len(values)} tensors for {len(parts)} inputs; pass a tuple with one for each input."
+        )
+    return tuple(_match(v, part, what=what, batched=batched) for v, part in zip(values, parts, strict=True))
+
+
+def _match(value: Tensor, part: Tensor, *, what: str, batched: bool) -> Tensor:
+    row = tuple(part.shape[1:])
+    if not batched and tuple(value.shape) == row:
+        value = value[None]
+    fits = tuple(value.shape[1:]) == row and (batched or value.shape[0] in (1, part.shape[0]))
+    if not fits:
+        wanted = (
+            f"(R, {_join(row)})"
+            if batched
+            else f"({_join(row)}), (1, {_join(row)}) or ({part.shape[0]}, {_join(row)})"
+        )
+        raise ShapeError(
+            f"{what} of shape {tuple(value.shape)} does not fit inputs of shape {tuple(part.shape)}: "
+            f"expected {wanted}."
+        )
+    return value.to(device=part.device, dtype=part.dtype)
+
+
+def _join(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
