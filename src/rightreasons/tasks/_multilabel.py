@@ -1,0 +1,92 @@
+"""Several yes/no labels per row."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.nn import functional as F
+
+from rightreasons.core._errors import ShapeError
+from rightreasons.tasks._checks import (
+    require_count,
+    require_floating,
+    require_same_rows,
+    require_weights,
+    zero_or_one,
+)
+from rightreasons.tasks._scores import NAN, auc, finite
+
+
+@dataclass(frozen=True)
+class MultiLabel:
+    """L labels 0 or 1 from L logits per row, P(y_l = 1) = sigmoid(z_l), independent given the row.
+
+    loss = mean over rows and labels of -p_l y log sigmoid(z) - (1 - y) log sigmoid(-z). Cost: one pass over B
+    x L.
+
+    Args:
+        labels: number of labels L.
+        positive_weights: p_l, the loss weight of a 1 of each label relative to a 0; None weighs them alike.
+
+    Raises:
+        InputError: labels other than 0 and 1, NaN labels, integer outputs, bad weights, fewer than two
+        labels.
+        ShapeError: outputs or labels that are not (B, L), different numbers of rows, an empty batch.
+
+    >>> import torch
+    >>> z, y = torch.tensor([[3.0, -3.0], [-3.0, 3.0]]), torch.tensor([[1, 0], [0, 1]])
+    >>> MultiLabel(labels=2).metrics(z, y)["auc"]
+    1.0
+    """
+
+    labels: int
+    positive_weights: tuple[float, ...] | None = None
+
+    headline: ClassVar[str] = "auc"
+    higher_is_better: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require_count(self.labels, "MultiLabel(labels=...)", 2)
+        require_weights(self.positive_weights, self.labels, "label")
+
+    def loss(self, outputs: Shaped[Tensor, "..."], y: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
+        """Mean binary cross-entropy in nats; the class says formula, shapes and what is refused."""
+        y = self._targets(outputs, y)
+        weights = None if self.positive_weights is None else outputs.new_tensor(self.positive_weights)
+        return F.binary_cross_entropy_with_logits(outputs, y, pos_weight=weights)
+
+    def explained(self, y: Shaped[Tensor, "..."]) -> None:
+        """None: a row may carry no label or several, so no single output is the one to explain.
+
+        Choose one by an integer target, or an attribution whose output sums over labels.
+        """
+        return None
+
+    def metrics(self, outputs: Shaped[Tensor, "..."], y: Shaped[Tensor, "..."]) -> dict[str, float]:
+        """`auc` averaged over the labels with both a 0 and a 1, `accuracy` over all entries, `log_loss` in nats.
+
+        All are NaN when an output is not finite; `auc` is NaN when no label has both values.
+        """
+        outputs = outputs.detach()
+        y = self._targets(outputs, y)
+        if not finite(outputs):
+            return {"auc": NAN, "accuracy": NAN, "log_loss": NAN}
+        scores = [auc(z, each == 1) for z, each in zip(outputs.unbind(1), y.unbind(1), strict=True)]
+        known = [score for score in scores if score == score]
+        return {
+            "auc": sum(known) / len(known) if known else NAN,
+            "accuracy": float(((outputs > 0) == (y == 1)).double().mean()),
+            "log_loss": float(F.binary_cross_entropy_with_logits(outputs.double(), y.double())),
+        }
+
+    def _targets(self, outputs: Tensor, y: Tensor) -> Tensor:
+        require_floating(outputs)
+        for name, tensor in (("outputs", outputs), ("labels", y)):
+            if tensor.ndim != 2 or tensor.shape[1] != self.labels:
+                raise ShapeError(
+                    f"MultiLabel(labels={self.labels}) needs {name} of shape (B, {self.labels}), got "
+                    f"{tuple(tensor.shape)}. Each column is one label. Use MultiClass for class indices."
+                )
+        require_same_rows(outputs, y)
+        return zero_or_one(y, outputs.dtype)
