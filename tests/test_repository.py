@@ -20,6 +20,8 @@ import rightreasons
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "rightreasons"
 BASE = ("torch", "numpy", "jaxtyping")
+# What a user's own loop needs: works without any extra.
+LIGHT = ["rightreasons", "rightreasons.priors", "rightreasons.tasks", "rightreasons.training"]
 PACKAGES = sorted(
     f"rightreasons.{found.name}"
     for found in pkgutil.iter_modules([str(SOURCE)])
@@ -61,16 +63,18 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
-def test_import_works_when_only_the_base_dependencies_are_installed() -> None:
+@pytest.mark.parametrize("module", LIGHT)
+def test_import_works_when_only_the_base_dependencies_are_installed(module: str) -> None:
     # A None entry makes the import system raise ModuleNotFoundError: as if it were not installed.
-    code = f"sys.modules.update(dict.fromkeys({modules_outside_base()!r}))\nimport rightreasons"
+    code = f"sys.modules.update(dict.fromkeys({modules_outside_base()!r}))\nimport {module}"
     done = run_python(code)
     assert done.returncode == 0, done.stderr
 
 
-def test_import_loads_nothing_beyond_what_the_base_dependencies_load() -> None:
+@pytest.mark.parametrize("module", LIGHT)
+def test_import_loads_nothing_beyond_what_the_base_dependencies_load(module: str) -> None:
     code = (
-        f"import {', '.join(BASE)}\nbefore = set(sys.modules)\nimport rightreasons\n"
+        f"import {', '.join(BASE)}\nbefore = set(sys.modules)\nimport {module}\n"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     )
     done = run_python(code)
