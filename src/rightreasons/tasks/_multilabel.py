@@ -64,7 +64,7 @@ class MultiLabel:
         return None
 
     def metrics(self, outputs: Shaped[Tensor, "..."], y: Shaped[Tensor, "..."]) -> dict[str, float]:
-        """`auc` averaged over the labels with both a 0 and a 1, `accuracy` over all entries, `log_loss` in nats.
+        """`auc` averaged over labels with both a 0 and a 1, `accuracy` over all entries, `log_loss` in nats.
 
         All are NaN when an output is not finite; `auc` is NaN when no label has both values.
         """

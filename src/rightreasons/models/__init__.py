@@ -1,0 +1,20 @@
+"""Small readable networks, built by name and initialised from a seed.
+
+>>> model = seeded(lambda: build("mlp", {"hidden": [16]}, shape=(4,), outputs=1), seed=0)
+>>> model
+MLP(
+  (layers): Sequential(
+    (0): Flatten(start_dim=1, end_dim=-1)
+    (1): Linear(in_features=4, out_features=16, bias=True)
+    (2): ReLU()
+    (3): Linear(in_features=16, out_features=1, bias=True)
+  )
+)
+"""
+
+from rightreasons.models._activation import activations
+from rightreasons.models._cnn import CNN
+from rightreasons.models._mlp import MLP
+from rightreasons.models._registry import build, names, seeded
+
+__all__ = ["CNN", "MLP", "activations", "build", "names", "seeded"]
