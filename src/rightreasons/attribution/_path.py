@@ -145,7 +145,13 @@ class PathSum(ABC):
         self.gradient_rows += flat[0].shape[0]
         return self.statistics(carried, tuple(g.unflatten(0, lead) for g in gradients))
 
-    def accumulate(self, *, chunk: int | None = None, create_graph: bool = False) -> Sums:
+    def accumulate(
+        self,
+        *,
+        chunk: int | None = None,
+        create_graph: bool = False,
+        leaves: tuple[Tensor, ...] | None = None,
+    ) -> Sums:
         """The statistics summed over all draws, for all rows, in forward passes of at most `chunk` rows."""
         if chunk is None and not create_graph:
             chunk = ROWS_AT_ONCE
@@ -153,7 +159,7 @@ class PathSum(ABC):
         for _, pieces in self.pieces(chunk):
             total: Sums | None = None
             for piece in pieces:
-                part = self.evaluate(piece, create_graph=create_graph)
+                part = self.evaluate(piece, create_graph=create_graph, leaves=leaves)
                 total = part if total is None else tuple(a + b for a, b in zip(total, part, strict=True))
             blocks.append(total)
         return (
@@ -226,7 +232,7 @@ class PathAttribution(ABC):
         """Maps with completeness gap, standard error, outputs and cost; arguments as in `__call__`."""
         return self._explanation(model, inputs, target, Call(generator), chunk, model_kwargs)
 
-    def differentiable_maps(
+    def training_maps(
         self,
         model: Model,
         inputs: Inputs,
@@ -236,8 +242,17 @@ class PathAttribution(ABC):
         generator: torch.Generator | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Inputs:
-        """Maps for training: draws as a penalty wants them, sums over draws made by an engine's `accumulate`."""
-        _refuse_no_grad()
+        """Maps with the draws a penalty wants, and a graph, unless gradients are off where this is called.
+
+        Args:
+            model: as in `__call__`, like `inputs`, `target`, `generator` and `model_kwargs`.
+            inputs: what is explained.
+            target: which output.
+            accumulate: an engine's way to sum statistics over draws with a graph.
+            generator: CPU generator of the draws.
+            model_kwargs: passed to the model.
+        """
+        connected = torch.is_grad_enabled()
         with explaining(model, second_order=True) as network:
             function = ScoreFunction(
                 network,
@@ -246,10 +261,11 @@ class PathAttribution(ABC):
                 output=self.output,
                 at=self.at,
                 model_kwargs=model_kwargs,
-                connected=True,
+                connected=connected,
             )
             path = self.path(function, Call(generator, training=True))
-            return self._in_structure(path.combine(accumulate(path)), inputs)
+            sums = accumulate(path) if connected else path.accumulate()
+            return self._in_structure(path.combine(sums), inputs)
 
     def _maps(
         self,

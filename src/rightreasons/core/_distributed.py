@@ -54,3 +54,12 @@ def batch_mean(x: Float[Tensor, "B *F"]) -> Float[Tensor, "*F"]:
     rows = torch.tensor(float(x.shape[0]), dtype=x.dtype, device=x.device)
     dist.all_reduce(rows)
     return _AllReduceSum.apply(x.sum(0)) / rows  # pyright: ignore[reportReturnType]
+
+
+def mean_over_ranks(value: float, device: torch.device) -> float:
+    """A number's mean over all processes, so that every rank goes on with the same one."""
+    if not _across_ranks.get():
+        return value
+    shared = torch.tensor(value, device=device)
+    dist.all_reduce(shared)
+    return float(shared) / dist.get_world_size()

@@ -191,7 +191,7 @@ def _replaced(layer: nn.Module, value: Tensor, name: str) -> Iterator[None]:
                 f"layer {name!r} gave {tuple(first.shape)} where {tuple(value.shape)} was put in its place: "
                 "the shape of its output must not depend on anything but the rows."
             )
-        new = value.to(first.dtype)
+        new = value.to(first.dtype).clone()  # the next layer may work in place, which a leaf cannot bear
         return (new, *output[1:]) if isinstance(output, tuple) else new
 
     handle = layer.register_forward_hook(replace)

@@ -1,0 +1,23 @@
+"""Train with attributions in the loss: terms, objectives, engines, and a loop."""
+
+from rightreasons.training._differentiable import Differentiability, check_differentiable
+from rightreasons.training._engine import DoubleBackprop, Engine, Recompute
+from rightreasons.training._objective import Losses, Objective
+from rightreasons.training._penalty import Penalty, Step, Term
+from rightreasons.training._schedule import Auto, Ramp, Weight
+
+__all__ = [
+    "Auto",
+    "Differentiability",
+    "DoubleBackprop",
+    "Engine",
+    "Losses",
+    "Objective",
+    "Penalty",
+    "Ramp",
+    "Recompute",
+    "Step",
+    "Term",
+    "Weight",
+    "check_differentiable",
+]

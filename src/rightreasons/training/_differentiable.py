@@ -1,0 +1,137 @@
+"""Which parameters get gradient from a map, and which silently do not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, final
+
+import torch
+from torch import Tensor, nn
+
+from rightreasons.attribution import PathAttribution
+from rightreasons.core._errors import DifferentiabilityError
+from rightreasons.core._grad import loss_gradients
+from rightreasons.core._inputs import Inputs, as_tuple
+from rightreasons.core._score import Target
+
+Verdict: TypeAlias = Literal["complete", "missing", "wrong", "independent"]
+
+_SEED = 0
+_TOLERANCE = {torch.float64: 1e-3, torch.float32: 5e-2}
+_STEP = {torch.float64: 1e-5, torch.float32: 3e-3}
+
+
+@final
+@dataclass(frozen=True)
+class Differentiability:
+    """What `check_differentiable` found; true if every parameter that moves the maps gets its gradient.
+
+    Attributes:
+        verdicts: for each trainable parameter: "complete" (autograd agrees with finite differences), "missing" (it
+            moves the maps and gets no gradient), "wrong" (it gets another gradient than finite differences show: a
+            part of the graph is cut), "independent" (it does not move the maps, as the last bias does not).
+    """
+
+    verdicts: dict[str, Verdict]
+
+    def __bool__(self) -> bool:
+        return "complete" in self.verdicts.values() and not self.names("missing") and not self.names("wrong")
+
+    def names(self, verdict: Verdict) -> list[str]:
+        """Parameters with this verdict."""
+        return [name for name, found in self.verdicts.items() if found == verdict]
+
+    def __str__(self) -> str:
+        head = "differentiable" if self else "NOT differentiable: a penalty on these maps would train wrongly"
+        lines = [f"  {verdict:<12}{name}" for name, verdict in self.verdicts.items()]
+        return "\n".join([head, *lines])
+
+
+def check_differentiable(
+    method_or_callable: PathAttribution | Callable[..., Inputs] | Any,
+    model: nn.Module,
+    x: Inputs,
+    y: Target = None,
+) -> Differentiability:
+    """Compare the gradient that parameters get from a map with finite differences, parameter by parameter.
+
+    A fixed random projection of the maps is differentiated by autograd, and along one random direction in each
+    parameter by central differences. Cost: two maps for each parameter tensor. The model is left as found.
+    In float64 the comparison is sharp; in float32, or across ReLU kinks, small parameters can be misjudged: pass
+    `copy.deepcopy(model).double()` when in doubt.
+
+    Args:
+        method_or_callable: a method of this package, a callable (model, inputs, target) -> maps, or a captum object
+            (its `attribute(inputs, target=...)` is called).
+        model: the model the maps are of.
+        x: a few inputs.
+        y: the target.
+
+    Raises:
+        DifferentiabilityError: no parameter is trainable.
+    """
+    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    if not trainable:
+        raise DifferentiabilityError(
+            "no parameter of the model has requires_grad=True, so none can be trained."
+        )
+    project = _projection(method_or_callable, model, x, y)
+    value = project(connected=True)
+    grads = loss_gradients(value, [p for _, p in trainable])
+    verdicts: dict[str, Verdict] = {
+        name: _verdict(project, p, grad) for (name, p), grad in zip(trainable, grads, strict=True)
+    }
+    return Differentiability(verdicts)
+
+
+def _projection(method: Any, model: nn.Module, x: Inputs, y: Target) -> Callable[..., Tensor]:
+    def maps(connected: bool) -> tuple[Tensor, ...]:
+        if isinstance(method, PathAttribution):
+            generator = torch.Generator().manual_seed(_SEED)
+            return as_tuple(method(model, x, y, generator=generator, create_graph=connected))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED)
+            if hasattr(method, "attribute"):
+                return as_tuple(method.attribute(x, target=y))
+            return as_tuple(method(model, x, y))
+
+    def project(connected: bool = False) -> Tensor:
+        generator = torch.Generator().manual_seed(_SEED + 1)
+        parts = maps(connected)
+        weights = [torch.randn(m.shape, generator=generator, dtype=torch.float64).to(m) for m in parts]
+        return torch.stack([(m * w).sum() for m, w in zip(parts, weights, strict=True)]).sum()
+
+    return project
+
+
+def _verdict(project: Callable[..., Tensor], parameter: nn.Parameter, grad: Tensor | None) -> Verdict:
+    generator = torch.Generator().manual_seed(_SEED + 2)
+    direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
+    norm = parameter.detach().norm().clamp(min=1e-2)
+    direction *= norm / direction.norm().clamp(min=1e-12)
+    expected, noise = _central_difference(project, parameter, direction)
+    got = 0.0 if grad is None else float((grad * direction).sum())
+    tolerance = _TOLERANCE.get(parameter.dtype, 5e-2)
+    if abs(expected) <= noise and abs(got) <= max(noise, tolerance * abs(expected)):
+        return "independent"
+    if abs(got - expected) <= tolerance * max(abs(got), abs(expected)) + noise:
+        return "complete"
+    return "missing" if abs(got) <= noise else "wrong"
+
+
+def _central_difference(
+    project: Callable[..., Tensor], parameter: nn.Parameter, direction: Tensor
+) -> tuple[float, float]:
+    """The derivative along `direction`, and how much of it may be rounding."""
+    step = _STEP.get(parameter.dtype, 1e-2)
+    before = parameter.detach().clone()
+    values = []
+    try:
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameter.copy_(before + sign * step * direction)
+            values.append(float(project().detach()))
+    finally:
+        with torch.no_grad():
+            parameter.copy_(before)
+    rounding = 100 * torch.finfo(parameter.dtype).eps * max(abs(values[0]), abs(values[1]), 1e-6)
+    return (values[0] - values[1]) / (2 * step), rounding / step

@@ -1,0 +1,195 @@
+"""The sum that is minimised: the task's loss plus weighted terms."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from rightreasons.core._distributed import mean_over_ranks, means_across_ranks
+from rightreasons.core._errors import InputError
+from rightreasons.core._grad import loss_gradients, norm_of
+from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
+from rightreasons.tasks import Task, task_from
+from rightreasons.training._engine import DoubleBackprop, Engine
+from rightreasons.training._penalty import Step, Term
+from rightreasons.training._schedule import Auto
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """One step's values.
+
+    Attributes:
+        total: what to call `backward` on: task + sum of weight * penalty.
+        task: the task's loss.
+        penalties: value of each term evaluated at this step, before its weight.
+        weights: the weights of the same terms.
+        outputs: the model's output.
+        gradient_ratios: on request, |weight * gradient of the term| / |gradient of the task| over the parameters.
+    """
+
+    total: Tensor
+    task: Tensor
+    penalties: dict[str, Tensor]
+    weights: dict[str, float]
+    outputs: Tensor
+    gradient_ratios: dict[str, float] | None = None
+
+
+@final
+class Objective(nn.Module):
+    """Task loss plus weighted terms, as one module: one forward, one backward.
+
+        objective(x, y).total.backward()
+
+    The task's forward runs first, in the model's own mode; penalties follow in eval mode, so that batch-norm
+    statistics do not move under a penalty. Wrap the *objective* in DistributedDataParallel, not the model; priors on
+    batch means then span all processes.
+
+    Args:
+        model: what is trained.
+        task: a task of `rr.tasks`, or a loss (outputs, y) -> scalar; integer labels then select the explained class,
+            and float labels explain the model's only output.
+        terms: penalties, or anything with `name`, `weight`, `every` and the call of a `Term`.
+        engine: how gradients of maps reach the parameters; None: `DoubleBackprop()`.
+
+    Raises:
+        InputError: two terms have the same name.
+
+    Example:
+        >>> import torch, rightreasons as rr
+        >>> from rightreasons import priors, training
+        >>> model = torch.nn.Linear(4, 3)
+        >>> penalty = training.Penalty(rr.ExpectedGradients("batch"), priors.L1(), weight=0.1)
+        >>> objective = training.Objective(model, torch.nn.functional.cross_entropy, [penalty])
+        >>> objective(torch.randn(8, 4), torch.arange(8) % 3).total.backward()
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task | Callable[[Tensor, Tensor], Tensor],
+        terms: Sequence[Term] = (),
+        *,
+        engine: Engine | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task_from(task)
+        self.terms = tuple(terms)
+        self.engine = engine or DoubleBackprop()
+        self.step = 0
+        self.measured: dict[str, float] = {}
+        names = [term.name for term in self.terms]
+        if len(set(names)) < len(names):
+            raise InputError(f"terms need different names; got {names}. Give Penalty(..., label='...').")
+        self.term_modules = nn.ModuleList(_modules_of(self.terms))
+
+    def forward(
+        self,
+        x: Inputs,
+        y: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        guidance: Tensor | Mapping[str, Tensor] | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        gradient_ratios: bool = False,
+    ) -> Losses:
+        """The losses of a batch. In training mode the step number advances.
+
+        Args:
+            x: inputs, batch first.
+            y: labels.
+            generator: CPU generator of every draw; None for the global one.
+            guidance: per-row side data for the terms, or one for each term by name.
+            model_kwargs: passed to the model.
+            gradient_ratios: also measure each term's gradient against the task's (one more backward pass each).
+        """
+        check_inputs(x, integers_allowed=True)
+        outputs = self.model(*as_tuple(x), **(model_kwargs or {}))
+        task = self.task.loss(outputs, y)
+        penalties, weights = {}, {}
+        with means_across_ranks():
+            for term in self.terms:
+                if not self._due(term):
+                    continue
+                value = term(
+                    self.model,
+                    x,
+                    y,
+                    step=Step(
+                        outputs=outputs,
+                        task=self.task,
+                        engine=self.engine,
+                        number=self.step,
+                        generator=generator,
+                        guidance=guidance.get(term.name) if isinstance(guidance, Mapping) else guidance,
+                        model_kwargs=model_kwargs,
+                    ),
+                )
+                penalties[term.name] = value
+                weights[term.name] = self._weight(term, task, value)
+            ratios = self._gradient_ratios(task, penalties, weights) if gradient_ratios else None
+        total = task
+        for name, value in penalties.items():
+            total = total + weights[name] * value
+        if self.training:
+            self.step += 1
+        return Losses(total, task, penalties, weights, outputs, ratios)
+
+    def _due(self, term: Term) -> bool:
+        weight = _resolved(term)
+        if self.training and self.step % term.every:
+            return False
+        if isinstance(weight, Auto):
+            return term.name in self.measured or (self.training and self.step >= weight.at)
+        return (weight(self.step) if callable(weight) else weight) != 0
+
+    def _weight(self, term: Term, task: Tensor, value: Tensor) -> float:
+        weight = _resolved(term)
+        if not isinstance(weight, Auto):
+            return float(weight(self.step) if callable(weight) else weight)
+        if term.name not in self.measured:
+            task_norm, term_norm = self._norm(task), self._norm(value)
+            if term_norm == 0:
+                raise InputError(
+                    f"weight='auto' cannot be found: the gradient of {term.name!r} is zero at step {self.step}. "
+                    "Give a number, or measure later: Auto(ratio, at=...)."
+                )
+            self.measured[term.name] = weight.ratio * task_norm / term_norm
+        return self.measured[term.name]
+
+    def _norm(self, loss: Tensor) -> float:
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        return mean_over_ranks(norm_of(loss_gradients(loss, parameters, retain_graph=True)), loss.device)
+
+    def _gradient_ratios(
+        self, task: Tensor, penalties: dict[str, Tensor], weights: dict[str, float]
+    ) -> dict[str, float]:
+        task_norm = self._norm(task)
+        return {
+            name: weights[name] * self._norm(value) / task_norm if task_norm else float("inf")
+            for name, value in penalties.items()
+        }
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Step number and measured weights, so that a resumed run goes on as it was."""
+        return {"step": self.step, "measured": dict(self.measured)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Counterpart of `get_extra_state`."""
+        self.step = int(state["step"])
+        self.measured = dict(state["measured"])
+
+
+def _resolved(term: Term) -> float | Auto | Callable[[int], float]:
+    return Auto() if isinstance(term.weight, str) else term.weight
+
+
+def _modules_of(terms: Sequence[Term]) -> list[nn.Module]:
+    """Modules whose parameters are trained with the model: terms and priors that learn."""
+    candidates = [owner for term in terms for owner in (term, getattr(term, "prior", None))]
+    return [c for c in candidates if isinstance(c, nn.Module)]
