@@ -13,6 +13,7 @@ from rightreasons.attribution import *  # noqa: F403
 from rightreasons.core._errors import (
     DataError,
     DifferentiabilityError,
+    DivergedError,
     InputError,
     MissingExtraError,
     RecipeError,
@@ -27,6 +28,7 @@ __all__ = [
     *attribution.__all__,
     "DataError",
     "DifferentiabilityError",
+    "DivergedError",
     "InputError",
     "MissingExtraError",
     "RecipeError",

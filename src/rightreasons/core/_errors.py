@@ -5,6 +5,7 @@
     │   ├── ShapeError                     a tensor has the wrong shape
     │   └── TargetError                    the target selects no output
     ├── DifferentiabilityError (RuntimeError)   a gradient that was asked for does not exist
+    ├── DivergedError (ArithmeticError)    training left the finite numbers
     ├── RecipeError (ValueError)           a recipe cannot be run as written
     ├── DataError (ValueError)             a data set cannot be used as found
     └── MissingExtraError (ImportError)    an optional dependency is not installed
@@ -29,6 +30,10 @@ class TargetError(InputError):
 
 class DifferentiabilityError(RightReasonsError, RuntimeError):
     """A gradient that was asked for does not exist."""
+
+
+class DivergedError(RightReasonsError, ArithmeticError):
+    """Training left the finite numbers."""
 
 
 class RecipeError(RightReasonsError, ValueError):

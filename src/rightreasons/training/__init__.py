@@ -2,6 +2,7 @@
 
 from rightreasons.training._differentiable import Differentiability, check_differentiable
 from rightreasons.training._engine import DoubleBackprop, Engine, Recompute
+from rightreasons.training._loop import Fitted, fit
 from rightreasons.training._objective import Losses, Objective
 from rightreasons.training._penalty import Penalty, Step, Term
 from rightreasons.training._schedule import Auto, Ramp, Weight
@@ -11,6 +12,7 @@ __all__ = [
     "Differentiability",
     "DoubleBackprop",
     "Engine",
+    "Fitted",
     "Losses",
     "Objective",
     "Penalty",
@@ -20,4 +22,5 @@ __all__ = [
     "Term",
     "Weight",
     "check_differentiable",
+    "fit",
 ]

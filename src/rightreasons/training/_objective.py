@@ -1,8 +1,7 @@
 """The sum that is minimised: the task's loss plus weighted terms."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +16,7 @@ from rightreasons.training._penalty import Step, Term
 from rightreasons.training._schedule import Auto
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Losses:
+class Losses(NamedTuple):
     """One step's values.
 
     Attributes:
