@@ -12,7 +12,7 @@ BIN       := $(VENV)/bin
 # Named after the content of what was installed, so that .venv is re-used for as long as that is unchanged.
 STAMP     := $(VENV)/.installed-$(shell cat requirements/constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: demo test check format docs bench lock install clean
+.PHONY: demo test check check-format check-lint check-types check-layers format docs bench lock install clean
 
 demo: $(STAMP)
 	$(BIN)/rightreasons train recipes/nhefs-sparsity.yaml recipes/mnist-smoothness.yaml
@@ -21,10 +21,15 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-check: $(STAMP)
+# `make -k check` goes on after a failure, to show all of them.
+check: check-format check-lint check-types check-layers
+check-format: $(STAMP)
 	$(BIN)/ruff format --check .
+check-lint: $(STAMP)
 	$(BIN)/ruff check .
+check-types: $(STAMP)
 	$(BIN)/pyright --pythonpath $(BIN)/python
+check-layers: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP)
