@@ -6,6 +6,7 @@ from rightreasons.training._loop import Fitted, fit
 from rightreasons.training._objective import Losses, Objective
 from rightreasons.training._penalty import Penalty, Step, Term
 from rightreasons.training._schedule import Auto, Ramp, Weight
+from rightreasons.training._weight_decay import WeightL1
 
 __all__ = [
     "Auto",
@@ -21,6 +22,7 @@ __all__ = [
     "Step",
     "Term",
     "Weight",
+    "WeightL1",
     "check_differentiable",
     "fit",
 ]
