@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._errors import InputError
 from rightreasons.priors._check import Level, check_choice, checked_maps, magnitudes, unit_scaled
 
 
-def gini_coefficient(values: Float[Tensor, "rows p"]) -> Float[Tensor, "rows"]:
-    """Gini coefficient of each row of non-negative values: 0 when all are equal, 1 - 1/p when one has everything.
+def gini_coefficient(values: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
+    """Gini coefficient along the last dimension: 0 when all values are equal, 1 - 1/p when one has everything.
 
     G(v) = sum_ij |v_i - v_j| / (2 p sum_i v_i) = sum_i (b_i - a_i) v_i / (p sum_i v_i)
 
@@ -21,23 +22,37 @@ def gini_coefficient(values: Float[Tensor, "rows p"]) -> Float[Tensor, "rows"]:
     Cost: one sort, O(p log p) time and O(p) memory for each row.
 
     Args:
-        values: non-negative, (rows, p).
+        values: non-negative and finite, such as global importances mean_b |phi_b|, (*rows, p).
 
     Returns:
-        Coefficients in [0, 1 - 1/p], (rows,).
+        Coefficients in [0, 1 - 1/p], (*rows).
+
+    Raises:
+        InputError: a negative, NaN or infinite value.
 
     Example:
+        >>> import torch
         >>> gini_coefficient(torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 5.0, 0.0]]))
         tensor([0.0000, 0.7500])
     """
+    if not (torch.isfinite(values) & (values >= 0)).all():
+        raise InputError(
+            "the Gini coefficient is one of non-negative, finite values; got values from "
+            f"{float(values.min()):.3g} to {float(values.max()):.3g}. Attributions have signs: pass maps.abs()."
+        )
+    return _gini(values)
+
+
+def _gini(values: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
     scaled = unit_scaled(values)
-    ascending = scaled.detach().sort(1).values
-    below = torch.searchsorted(ascending, scaled.detach(), side="left")
-    not_above = torch.searchsorted(ascending, scaled.detach(), side="right")
-    p = values.shape[1]
+    fixed = scaled.detach().contiguous()
+    ascending = fixed.sort(-1).values
+    below = torch.searchsorted(ascending, fixed, side="left")
+    not_above = torch.searchsorted(ascending, fixed, side="right")
+    p = values.shape[-1]
     balance = (below + not_above - p).to(values.dtype)
     # The largest scaled value is 1, so the sum falls below 1 only in a row of zeros.
-    return (balance * scaled).sum(1) / (p * scaled.sum(1).clamp(min=1))
+    return (balance * scaled).sum(-1) / (p * scaled.sum(-1).clamp(min=1))
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,7 @@ class Gini:
         ShapeError: maps without rows or features.
 
     Example:
+        >>> import torch
         >>> Gini()(torch.tensor([[0.0, 2.0], [0.0, -4.0]]))
         tensor(-0.5000)
     """
@@ -82,4 +98,4 @@ class Gini:
         self, maps: Shaped[Tensor, "B *F"], guidance: Shaped[Tensor, "..."] | None = None
     ) -> Float[Tensor, ""]:
         """The penalty of maps (B, *F), all features of a map taken together; `guidance` is not used."""
-        return -gini_coefficient(magnitudes(checked_maps(maps, self), self.level)).mean()
+        return -_gini(magnitudes(checked_maps(maps, self), self.level)).mean()

@@ -1,11 +1,12 @@
 """What the rest of the library may rely on in a prior."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
+@runtime_checkable
 class Prior(Protocol):
     """A belief about attributions as a differentiable penalty: maps in, one number out, smaller is better.
 

@@ -96,8 +96,9 @@ def paired_difference(
     independent; training sets overlap, so it finds differences that are not there.
 
     The second term does not shrink with J: more splits of the same data bring no more data. It rests on a correlation
-    between splits of n_test / (n_train + n_test), which is pessimistic when the test part is much larger than the
-    training part: then score on a random part of the test rows no larger than the training part.
+    between splits of n_test / (n_train + n_test), which is right where the choice of test rows makes scores vary, and
+    pessimistic where the choice of few training rows does: then score on a random part of the test rows no larger than
+    the training part.
 
     With fewer than ten splits the p-value is None: an interval shows how little such a comparison can tell. If all
     differences are equal the interval has no width and p is 1 (all 0) or 0.

@@ -1,0 +1,123 @@
+"""One row for each configuration of a prior; the conformance suite runs over all of them.
+
+To add a prior: one row here and one loop in oracles.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from rightreasons.priors import L1, L2, Alignment, Gini, GraphLaplacian, Mask, Prior, TotalVariation
+from tests.priors import oracles
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prior with what it claims.
+
+    Args:
+        prior: the configuration.
+        shape: of the maps it is tried on; four rows.
+        oracle: (maps, guidance) -> the penalty.
+        guidance: (B, ...) or None.
+        coupled: depends on the batch as a whole.
+        scale_free: f(c maps) = f(maps) for c > 0.
+        bilinear: offers an unbiased two-draw form.
+        additive: equal to the mean of the penalties of two halves of the batch.
+        plain: `eval(repr(prior))` gives the prior back.
+    """
+
+    prior: Prior
+    shape: tuple[int, ...]
+    oracle: Callable[[Tensor, Tensor | None], float]
+    guidance: Tensor | None = None
+    coupled: bool = False
+    scale_free: bool = False
+    bilinear: bool = False
+    additive: bool = True
+    plain: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.prior!r}-{'x'.join(map(str, self.shape))}"
+
+    def maps(self, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+        return torch.randn(self.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(
+            dtype
+        )
+
+
+def _uniform(*shape: int) -> Tensor:
+    return torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+
+
+def _adjacency(p: int) -> Tensor:
+    half = torch.triu(_uniform(p, p) * (_uniform(p, p) > 0.4))  # the diagonal, self loops, included
+    return half + half.T
+
+
+def _with_unknown_rows(human: Tensor) -> Tensor:
+    human = human.clone()
+    human[1] = torch.nan
+    human[2] = 0
+    return human
+
+
+def _variation(shape: tuple[int, ...], prior: TotalVariation, scale_free: bool = True) -> Case:
+    def oracle(maps: Tensor, guidance: Tensor | None) -> float:
+        return oracles.variation(maps, prior.normalise, prior.dims, prior.channels)
+
+    return Case(prior, shape, oracle, scale_free=scale_free)
+
+
+def _on_graph(formula: Callable[[Tensor, Tensor], float], **facts: bool | str | None) -> Case:
+    adjacency = _adjacency(6)
+    level, normalise = facts.pop("level"), facts.pop("normalise", None)
+    return Case(
+        GraphLaplacian(adjacency, level=level, normalise=normalise),
+        (4, 6),
+        lambda maps, _: formula(maps, adjacency),
+        plain=False,
+        coupled=level == "global",
+        additive=level == "sample",
+        scale_free=normalise is not None,
+        **facts,
+    )
+
+
+_PIXELS = _uniform(3, 4) > 0.5
+_PER_SAMPLE = _uniform(4, 1, 3, 4) > 0.5
+_HUMAN = _with_unknown_rows(_uniform(4, 7))
+_HUMAN_IMAGES = _uniform(4, 1, 3, 4)
+
+CASES = [
+    _variation((4, 3, 5), TotalVariation()),
+    _variation((4, 2, 3, 4), TotalVariation()),
+    _variation((4, 2, 3, 4), TotalVariation("l1", channels="keep")),
+    _variation((4, 2, 3, 4), TotalVariation("std", channels="keep")),
+    _variation((4, 2, 3, 4), TotalVariation("published"), scale_free=False),
+    _variation((4, 7), TotalVariation(dims=1)),
+    _variation((4, 2, 7), TotalVariation(None, dims=1), scale_free=False),
+    _variation((4, 2, 3, 2, 3), TotalVariation("l1", dims=3)),
+    Case(Gini(), (4, 9), oracles.gini_global, coupled=True, scale_free=True, additive=False),
+    Case(Gini("global"), (4, 2, 3), oracles.gini_global, coupled=True, scale_free=True, additive=False),
+    Case(Gini("sample"), (4, 2, 3), oracles.gini_sample, scale_free=True),
+    _on_graph(oracles.graph_global, level="global"),
+    _on_graph(oracles.graph_sample, level="sample", bilinear=True),
+    _on_graph(oracles.rayleigh_global, level="global", normalise="l2"),
+    _on_graph(oracles.rayleigh_sample, level="sample", normalise="l2"),
+    Case(L1(), (4, 2, 3), oracles.l1),
+    Case(L1("global"), (4, 6), oracles.l1, coupled=True),
+    Case(L2(), (4, 2, 3), oracles.l2_sample, bilinear=True),
+    Case(L2("global"), (4, 6), oracles.l2_global, coupled=True, additive=False),
+    Case(Mask(_PIXELS[None]), (4, 2, 3, 4), lambda m, _: oracles.masked(m, _PIXELS), bilinear=True, plain=False),
+    Case(Mask(), (4, 2, 3, 4), lambda m, _: oracles.masked(m, _PER_SAMPLE), guidance=_PER_SAMPLE, bilinear=True),
+    Case(Mask(), (4, 7), lambda m, _: oracles.masked(m, _uniform(4, 7)), guidance=_uniform(4, 7), bilinear=True),
+    Case(Alignment(), (4, 7), partial(oracles.alignment, signed=False), guidance=_HUMAN, scale_free=True),
+    Case(Alignment(signed=True), (4, 7), partial(oracles.alignment, signed=True), guidance=_HUMAN - 0.5,
+         scale_free=True),
+    Case(Alignment(), (4, 2, 3, 4), oracles.alignment_of_images, guidance=_HUMAN_IMAGES, scale_free=True),
+]  # fmt: skip
