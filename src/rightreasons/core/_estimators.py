@@ -45,12 +45,87 @@ def _total(maps: Sequence[Tensor]) -> Float[Tensor, "B"]:
     return torch.stack([phi.flatten(1).sum(1) for phi in maps]).sum(0)
 
 
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Some rows, their references, and where on each path gradients are taken.
+
+    Args:
+        xs: what is explained, (b, *F) for each input.
+        references: all R references, (R, *F) for each input.
+        indices: which reference each draw uses: (n,) shared by the rows, or (b, n).
+        alphas: how far from the reference towards x, in (0, 1); same shape.
+    """
+
+    xs: tuple[Tensor, ...]
+    references: tuple[Tensor, ...]
+    indices: Tensor
+    alphas: Tensor
+
+    @property
+    def count(self) -> int:
+        """Draws n of each row."""
+        return self.indices.shape[-1]
+
+    def displacements(self, draws: slice) -> tuple[Tensor, ...]:
+        """x - r of a range of draws, (b, m, *F) for each input."""
+        indices = self.indices[..., draws]
+        return tuple(
+            x.unsqueeze(1) - (r[indices] if indices.ndim > 1 else r[indices].unsqueeze(0))
+            for x, r in zip(self.xs, self.references, strict=True)
+        )
+
+    def points(self, draws: slice) -> tuple[Tensor, ...]:
+        """r + alpha (x - r) of a range of draws, (b, m, *F) for each input."""
+        left = 1 - self.alphas[..., draws].to(self.xs[0])
+        left = left if left.ndim > 1 else left.unsqueeze(0)
+        return tuple(
+            x.unsqueeze(1) - _per_row(left, u) * u
+            for x, u in zip(self.xs, self.displacements(draws), strict=True)
+        )
+
+
+class Plan(ABC):
+    """How the gradients at some draws become maps: `statistics` of pieces add up, `combine` is ordinary autograd."""
+
+    draws: Draws
+
+    @abstractmethod
+    def statistics(self, gradients: tuple[Tensor, ...], draws: slice) -> Sums:
+        """Sums over a range of draws, batch first, of what is needed of the gradients there, (b, m, *F) each."""
+
+    @abstractmethod
+    def combine(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> tuple[Tensor, ...]:
+        """Maps, (b, *F) for each input, from the sums over all draws and f(x) - f(r) for every reference."""
+
+    @abstractmethod
+    def estimate(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> Estimate:
+        """Maps with standard errors, and with the completeness gap where `differences` are given."""
+
+
 class Estimator(ABC):
-    """`statistics` are sums over draws (chunks add up); `combine` is a small differentiable function of them."""
+    """How references and alphas are drawn, and (`plan`) how gradients at the draws become maps.
+
+    Attributes:
+        without_replacement: references are dealt from shuffled decks rather than drawn independently.
+        stratified: each of n equal parts of (0, 1) holds one alpha.
+        needs_completeness: reads f(x) - f(r) of all references.
+    """
 
     without_replacement: ClassVar[bool]
     stratified: ClassVar[bool]
     needs_completeness: ClassVar[bool] = False
+
+    @abstractmethod
+    def plan(self, draws: Draws) -> Plan:
+        """The arithmetic for these draws; knows no gradient yet."""
+
+
+class Sampled(Estimator):
+    """Estimators made of sums over draws that are the same for every feature."""
+
+    def plan(self, draws: Draws) -> Plan:
+        """The arithmetic for these draws."""
+        return _SampledPlan(self, draws)
 
     def statistics(
         self,
@@ -104,7 +179,7 @@ def _variance(first: Tensor, second: Tensor, draws: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Independent(Estimator):
+class Independent(Sampled):
     """Mean of independent draws: unbiased, error falls as 1/n; what every other library does [erion2021]."""
 
     without_replacement: ClassVar[bool] = False
@@ -125,10 +200,11 @@ class Stratified(Independent):
 
 
 @dataclass(frozen=True)
-class ControlVariate(Estimator):
+class ControlVariate(Sampled):
     """Stratified draws, corrected by a per-feature linear regression of v on u whose exact mean is known.
 
-    phi_i = mean v_i - b_i * mean c_i with b_i = cov(c_i, v_i) / var(c_i) and c = u - mean_r u: exact on linear models. Biased by O(1/n).
+    phi_i = mean v_i - b_i mean c_i, b_i = cov(c_i, v_i) / var(c_i), c = u - mean_r u: exact on linear models.
+    Biased by O(1/n).
     Below `smallest` draws the slope is too noisy and the plain mean is returned.
     """
 
@@ -180,7 +256,8 @@ class ControlVariate(Estimator):
 class Complete(ControlVariate):
     """Control variate projected onto completeness: the maps sum to T = f(x) - mean_r f(r).
 
-    phi + S1 (T - 1'phi) / (1'S1) with S the covariance of v over the draws, so S1_i = cov(v_i, t). Biased at finite n and not linear in f.
+    phi + S1 (T - 1'phi) / (1'S1) with S the covariance of v over the draws, so S1_i = cov(v_i, t). Biased at finite n,
+    not linear in f.
     Where t does not vary the residual is split by the second moments of v; where v is zero throughout it is left.
     """
 
@@ -235,7 +312,8 @@ def draw(
         draws: draws n per row.
         estimator: says whether indices repeat and alphas are stratified.
         generator: CPU generator; None advances the global one.
-        rows: None for one set of draws, (n,); B for a set per row, (B, n). Then alphas are stratified within a row, or over the rows when n = 1, and references are not repeated across rows before all were used.
+        rows: None for one set of draws, (n,); B for a set per row, (B, n). Then alphas are stratified within a row,
+            or over the rows when n = 1, and references are not repeated across rows before all were used.
     """
     b = 1 if rows is None else rows
     shape = (draws,) if rows is None else (rows, draws)
@@ -269,3 +347,33 @@ def _balanced(
     decks = -(-rows // rows_per_deck)
     dealt = _permutations(decks, references, generator)[:, : rows_per_deck * draws]
     return dealt.reshape(-1, draws)[:rows]
+
+
+class _SampledPlan(Plan):
+    """Statistics of displacement times gradient, draw by draw."""
+
+    def __init__(self, estimator: Sampled, draws: Draws) -> None:
+        self.estimator = estimator
+        self.draws = draws
+
+    def statistics(self, gradients: tuple[Tensor, ...], draws: slice) -> Sums:
+        us = self.draws.displacements(draws)
+        vs = [u * g for u, g in zip(us, gradients, strict=True)]
+        t = torch.stack([v.flatten(2).sum(2) for v in vs]).sum(0)
+        means = [x - r.mean(0) for x, r in zip(self.draws.xs, self.draws.references, strict=True)]
+        parts = [self.estimator.statistics(u, v, t, mean) for u, v, mean in zip(us, vs, means, strict=True)]
+        return tuple(statistic for part in parts for statistic in part)
+
+    def combine(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> tuple[Tensor, ...]:
+        return self.estimator.combine(self._grouped(sums), self.draws.count, _mean(differences))
+
+    def estimate(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> Estimate:
+        return self.estimator.estimate(self._grouped(sums), self.draws.count, _mean(differences))
+
+    def _grouped(self, sums: Sums) -> list[Sums]:
+        size = len(sums) // len(self.draws.xs)
+        return [sums[i : i + size] for i in range(0, len(sums), size)]
+
+
+def _mean(differences: Tensor | None) -> Tensor | None:
+    return None if differences is None else differences.mean(1)

@@ -1,0 +1,269 @@
+"""Expected gradients by interpolation: gradients at n points tell of the gradients on all R paths.
+
+Every partial derivative is modelled as an unknown constant plus a Gaussian process over the input space, the same
+kernel k for all. With z_j the points where gradients g_j are known and k_r the kernel averaged along the path from
+reference r to x, the best linear unbiased predictor of the mean gradient on path r ("ordinary kriging") is
+sum_j A_rj g_j, and
+
+    phi_i = (1 / R) sum_r (x_i - r_i) sum_j A_rj g_ji.
+
+A depends on where the points are, never on the model: phi is linear in the model, and every reference counts even if
+none of its own points was drawn. Where f at the references is known, so is the integral of the gradient along every path,
+y_r = f(x) - f(r); what the interpolation misses of them is distributed by the same model.
+
+Legend: b rows, R references, n draws, m draws of a piece, F features, Q nodes along a path.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rightreasons.core._estimators import Draws, Estimate, Estimator, Plan, Sums
+from rightreasons.core._paths import GaussLegendre
+
+NUGGET = 1e-2
+"""Share of a gradient's prior variance that is noise to the interpolation: kinks of ReLU networks, rounding."""
+DISCREPANCY = 1e-2
+"""Share of the path integrals' prior variance that their own quadrature and roughness leave unexplained."""
+NODES = 4
+"""Gauss-Legendre nodes for the kernel's average along a path."""
+
+
+@final
+@dataclass(frozen=True)
+class Kriging(Estimator):
+    """Stratified draws whose gradients are interpolated onto all paths, then made to match f at the references.
+
+        phi_i = (1 / R) sum_r (x_i - r_i) sum_j A_rj g_ji  +  correction by y_r - sum_j A_rj (x - r) . g_j
+
+    Ordinary kriging with a Matern-3/2 kernel whose length is the root mean square distance from x to the references,
+    measured so that the unit of a feature does not matter; Bayesian quadrature under another name [ohagan1991].
+    Linear in the model, exact for linear models from one draw on, complete (sum_i phi_i = mean_r y_r, to rounding).
+    Deterministic given the draws, biased at finite n: it smooths.
+
+    Cost: n gradients and, amortised over rows, R forward passes; for each row R n F + R^2 F multiplications, and
+    Q^2 R^2 kernel values. Memory R (R + n) for each row. Beyond a few hundred references take `Complete()`.
+
+    Args:
+        length: the kernel's length in units of that distance.
+
+    Example:
+        >>> import torch
+        >>> references = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+        >>> draws = Draws(
+        ...     (torch.tensor([[5.0, 1.0]]),), (references,), torch.tensor([1]), torch.tensor([0.3])
+        ... )
+        >>> plan = Kriging().plan(draws)
+        >>> sums = plan.statistics((torch.tensor([[[3.0, -1.0]]]),), slice(0, 1))
+        >>> plan.combine(sums, None)
+        (tensor([[12., -1.]]),)
+    """
+
+    length: float = 1.0
+    without_replacement: ClassVar[bool] = True
+    stratified: ClassVar[bool] = True
+    needs_completeness: ClassVar[bool] = True
+
+    def plan(self, draws: Draws) -> "KrigingPlan":
+        """Interpolation weights for these draws; differentiable in x and the references where they need it."""
+        return KrigingPlan(draws, self.length)
+
+
+class KrigingPlan(Plan):
+    """The interpolation for some rows; everything of size R or n is float64."""
+
+    def __init__(self, draws: Draws, length: float) -> None:
+        self.draws = draws
+        self.length = length
+
+    def statistics(self, gradients: tuple[Tensor, ...], draws: slice) -> Sums:
+        """Sums of W_j g_j, g_j and g_j^2 for each input, (b, *F); last of A_rj (x - r) . g_j, (b, R)."""
+        weights = self.interpolation[:, :, draws]
+        parts, along = [], []
+        for x, r, g in zip(*self._flat, gradients, strict=True):
+            flat = g.flatten(2)
+            a = weights.to(flat.dtype)
+            displacements = a.sum(1).unsqueeze(2) * x.unsqueeze(1) - a.mT @ r  # R W, (b, m, F)
+            slopes = (flat @ x.unsqueeze(2)).mT - r @ flat.mT  # (x - r) . g, (b, R, m)
+            parts += [(displacements * flat).sum(1).reshape(g[:, 0].shape), g.sum(1), g.square().sum(1)]
+            along.append((a * slopes).sum(2))
+        return (*parts, torch.stack(along).sum(0))
+
+    def combine(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> tuple[Tensor, ...]:
+        """Maps, complete where f(x) - f(r) are given."""
+        maps = tuple(s / self._references for s in sums[:-1:3])
+        if differences is None:
+            return maps
+        missed = differences.to(torch.float64) - sums[-1].to(torch.float64)
+        shares = _solve_with_exact_mean(self.covariance * self._gram, missed)
+        pull = (shares.unsqueeze(2) * self.covariance).to(maps[0].dtype)
+        corrections = self._each_feature(pull)
+        return tuple(
+            phi + (metric * c).reshape(phi.shape)
+            for phi, metric, c in zip(maps, self._metrics, corrections, strict=True)
+        )
+
+    def estimate(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> Estimate:
+        """Maps, the gap, and the posterior deviation (without f at the references) scaled to the gradients seen."""
+        gap = None if differences is None else (differences - sums[-1].to(differences.dtype)).mean(1)
+        return Estimate(self.combine(sums, differences), self._standard_errors(sums), gap)
+
+    def _standard_errors(self, sums: Sums) -> tuple[Tensor, ...]:
+        n = self.draws.count
+        if n == 1:
+            return tuple(torch.full_like(s, torch.nan) for s in sums[:-1:3])
+        spread = torch.diagonal(self._kernel, dim1=1, dim2=2).sum(1) - self._kernel.sum((1, 2)) / n
+        errors = []
+        for first, second, q in zip(
+            sums[1:-1:3], sums[2:-1:3], self._each_feature(self.covariance.to(sums[0].dtype)), strict=True
+        ):
+            seen = (second - first.square() / n).clamp(min=0)
+            prior = seen / spread.to(seen.dtype).reshape(-1, *(1,) * (seen.ndim - 1))
+            errors.append((prior * q.reshape(seen.shape).clamp(min=0) / self._references).sqrt())
+        return tuple(errors)
+
+    def _each_feature(self, weights: Float[Tensor, "b R R"]) -> list[Tensor]:
+        """(1 / R) sum_rs (x_i - r_i) weights_rs (x_i - s_i), (b, F) for each input."""
+        results = []
+        for x, r in zip(*self._flat, strict=True):
+            rows = [((row - r) * (w @ (row - r))).sum(0) for row, w in zip(x, weights, strict=True)]
+            results.append(torch.stack(rows) / self._references)
+        return results
+
+    @property
+    def _references(self) -> int:
+        return self.draws.references[0].shape[0]
+
+    @cached_property
+    def _flat(self) -> tuple[list[Tensor], list[Tensor]]:
+        return [x.flatten(1) for x in self.draws.xs], [r.flatten(1) for r in self.draws.references]
+
+    @cached_property
+    def _metrics(self) -> list[Float[Tensor, "b F"]]:
+        """1 / root mean square of (x - r)^2 over the references: unit-free, and little swayed by rare features."""
+        return [torch.stack([_metric(row - r) for row in x]) for x, r in zip(*self._flat, strict=True)]
+
+    @cached_property
+    def _gram(self) -> Float[Tensor, "b R R"]:
+        """Inner products of the displacements x - r in that metric."""
+        grams = [
+            torch.stack([((row - r) * w) @ (row - r).T for row, w in zip(x, metric, strict=True)])
+            for x, r, metric in zip(*self._flat, self._metrics, strict=True)
+        ]
+        return torch.stack(grams).sum(0).to(torch.float64)
+
+    @cached_property
+    def _unit(self) -> Float[Tensor, "b R R"]:
+        """The same with a mean square distance of 1 / length^2 from x to the references."""
+        scale = torch.diagonal(self._gram, dim1=1, dim2=2).mean(1) * self.length**2
+        return self._gram / torch.where(scale > 0, scale, 1.0)[:, None, None]
+
+    @cached_property
+    def _drawn(self) -> tuple[Tensor, Float[Tensor, "b n"]]:
+        """The reference of every draw, and how much of the way from x to it is left: z = x - left (x - r)."""
+        shape = (self._gram.shape[0], self.draws.count)
+        left = 1 - self.draws.alphas.to(self._gram)
+        return self.draws.indices.to(left.device).expand(shape), left.expand(shape)
+
+    @cached_property
+    def _kernel(self) -> Float[Tensor, "b n n"]:
+        indices, left = self._drawn
+        cross = _rows(self._unit, indices).mT
+        cross = _rows(cross, indices) * left.unsqueeze(1) * left.unsqueeze(2)
+        squares = torch.diagonal(cross, dim1=1, dim2=2)
+        return _matern(cross, squares, squares) + NUGGET * torch.eye(self.draws.count).to(cross)
+
+    @cached_property
+    def _to_paths(self) -> Float[Tensor, "b R n"]:
+        """Covariance of the gradient at each draw with the mean gradient on each path."""
+        indices, left = self._drawn
+        cross = _rows(self._unit, indices).mT * left.unsqueeze(1)
+        lengths = torch.diagonal(self._unit, dim1=1, dim2=2)
+        squares = lengths.gather(1, indices) * left.square()
+        total = torch.zeros_like(cross)
+        for q, weight in _nodes():
+            total = total + weight * _matern(q * cross, q**2 * lengths, squares)
+        return total
+
+    @cached_property
+    def _between_paths(self) -> Float[Tensor, "b R R"]:
+        """Covariance of the mean gradients on two paths; in the inputs' own precision, for speed."""
+        rows = [_between_paths(row) for row in self._unit.to(self.draws.xs[0].dtype)]
+        return torch.stack(rows).to(torch.float64)
+
+    @cached_property
+    def _solved(self) -> tuple[Tensor, Tensor, Tensor]:
+        """K^-1 h', K^-1 1, and 1 - 1' K^-1 h': how far simple kriging is from weights that sum to one."""
+        ones = torch.ones_like(self._kernel[:, :, :1])
+        factor = torch.linalg.cholesky(self._kernel)
+        simple = torch.cholesky_solve(self._to_paths.mT, factor)
+        return simple, torch.cholesky_solve(ones, factor), 1 - simple.sum(1, keepdim=True)
+
+    @cached_property
+    def interpolation(self) -> Float[Tensor, "b R n"]:
+        """A: the weight of each draw's gradient in the mean gradient on each path; sums to one over the draws."""
+        simple, flat, short = self._solved
+        return (simple + flat * short / flat.sum(1, keepdim=True)).mT
+
+    @cached_property
+    def covariance(self) -> Float[Tensor, "b R R"]:
+        """What the draws leave unknown of the mean gradients on the paths, in units of the prior variance."""
+        simple, flat, short = self._solved
+        return self._between_paths - self._to_paths @ simple + short.mT * short / flat.sum(1, keepdim=True)
+
+
+def _metric(u: Float[Tensor, "R F"]) -> Float[Tensor, "F"]:
+    """1 / sqrt(mean u^4), zero for features that never differ from the references."""
+    largest = u.detach().abs().amax(0)
+    moved = largest.square() > torch.finfo(u.dtype).tiny
+    relative = u / torch.where(moved, largest, 1.0)
+    mean_square = largest.square() * torch.where(moved, relative.pow(4).mean(0), 1.0).sqrt()
+    return torch.where(moved, 1 / torch.where(moved, mean_square, 1.0), 0.0)
+
+
+def _rows(matrix: Float[Tensor, "b R C"], indices: Tensor) -> Float[Tensor, "b n C"]:
+    return matrix.gather(1, indices.unsqueeze(2).expand(-1, -1, matrix.shape[2]))
+
+
+def _matern(cross: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """(1 + q) exp(-q), q = sqrt(3) distance, from inner products and squared norms."""
+    squared = (first.unsqueeze(-1) + second.unsqueeze(-2) - 2 * cross).clamp(min=0)
+    q = (3 * squared + 1e-14).sqrt()  # the root has no derivative at zero, the kernel has
+    return (1 + q) * torch.exp(-q)
+
+
+def _between_paths(gram: Float[Tensor, "R R"]) -> Float[Tensor, "R R"]:
+    lengths = gram.diagonal()
+    total = torch.zeros_like(gram)
+    for p, first in _nodes():
+        for q, second in _nodes():
+            if q < p:
+                k = _matern(p * q * gram, p**2 * lengths, q**2 * lengths)
+                total = total + first * second * (k + k.T)
+        total = total + first**2 * _matern(p**2 * gram, p**2 * lengths, p**2 * lengths)
+    return total
+
+
+def _nodes() -> list[tuple[float, float]]:
+    """Nodes and weights of the mean along a path."""
+    nodes, weights = GaussLegendre()(NODES)
+    return list(zip(nodes.tolist(), weights.tolist(), strict=True))
+
+
+def _solve_with_exact_mean(
+    covariance: Float[Tensor, "b R R"], missed: Float[Tensor, "b R"]
+) -> Float[Tensor, "b R"]:
+    """Shares s with mean(covariance s) = mean(missed), and covariance s near missed otherwise.
+
+    The observations have noise of covariance proportional to I - 11'/R: none in their mean, so maps are complete.
+    """
+    size = missed.shape[1]
+    level = torch.diagonal(covariance, dim1=1, dim2=2).mean(1)[:, None, None]
+    identity = torch.eye(size).to(covariance)
+    noise = DISCREPANCY * level * (identity - 1 / size)
+    guard = torch.where(level > 0, torch.finfo(covariance.dtype).eps * level, 1.0) * identity
+    return torch.linalg.solve(covariance + noise + guard, missed.unsqueeze(2)).squeeze(2)
