@@ -11,7 +11,7 @@ from rightreasons.priors._check import Level, check_choice, checked_maps, magnit
 
 
 def gini_coefficient(values: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
-    """Gini coefficient along the last dimension: 0 when all values are equal, 1 - 1/p when one has everything [gini1912].
+    """Gini coefficient of the last dimension: 0 when all are equal, 1 - 1/p when one has everything [gini1912].
 
     G(v) = sum_ij |v_i - v_j| / (2 p sum_i v_i) = sum_i (b_i - a_i) v_i / (p sum_i v_i)
 
