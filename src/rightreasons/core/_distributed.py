@@ -53,7 +53,7 @@ def batch_mean(x: Float[Tensor, "B *F"]) -> Float[Tensor, "*F"]:
         return x.mean(0)
     rows = torch.tensor(float(x.shape[0]), dtype=x.dtype, device=x.device)
     dist.all_reduce(rows)
-    return _AllReduceSum.apply(x.sum(0)) / rows  # pyright: ignore[reportReturnType]
+    return _AllReduceSum.apply(x.sum(0)) / rows
 
 
 def mean_over_ranks(value: float, device: torch.device) -> float:

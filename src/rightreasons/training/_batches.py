@@ -7,12 +7,12 @@ from typing import Any, TypeAlias, final
 
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
+from torch.utils.data import Dataset, default_collate
 
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
 
-Data: TypeAlias = tuple[Inputs, Tensor] | tuple[Inputs, Tensor, Tensor] | Sequence[Any]
+Data: TypeAlias = tuple[Any, ...] | Dataset[Any] | Sequence[Any]
 
 
 @final
@@ -28,7 +28,7 @@ class Batch:
 class Rows:
     """Random access to rows of `(x, y)` or `(x, y, guidance)` tensors, or of a map-style data set of such tuples."""
 
-    def __init__(self, data: Data, what: str = "data") -> None:
+    def __init__(self, data: Any, what: str = "data") -> None:
         self.data = data
         self.tensors = _tensors(data, what)
         self.count = int(self.tensors[1].shape[0]) if self.tensors else len(data)
@@ -47,7 +47,7 @@ class Rows:
         return Batch(like(parts, x), y[indices.to(y.device)], *(g[indices.to(g.device)] for g in rest))
 
 
-def _tensors(data: Data, what: str) -> tuple[Any, ...] | None:
+def _tensors(data: Any, what: str) -> tuple[Any, ...] | None:
     if not isinstance(data, tuple):
         if not hasattr(data, "__getitem__") or not hasattr(data, "__len__"):
             raise InputError(
@@ -85,8 +85,3 @@ def batches_of_epoch(
         if drop_last and len(batch) < size:
             return
         yield batch[rank::world] if world > 1 else batch
-
-
-def batches_per_epoch(count: int, size: int, drop_last: bool) -> int:
-    """How many batches `batches_of_epoch` gives."""
-    return count // size if drop_last else -(-count // size)

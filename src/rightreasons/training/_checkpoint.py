@@ -99,6 +99,6 @@ def _safetensors() -> Any:
     return safetensors.torch
 
 
-def best_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def best_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """A copy of a module's tensors that later training steps do not change."""
     return {name: value.detach().clone() for name, value in state.items() if isinstance(value, torch.Tensor)}

@@ -1,0 +1,211 @@
+"""The state of a run: what is trained, how far it is, and what a checkpoint holds."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from rightreasons.core._errors import InputError
+from rightreasons.core._inputs import Inputs, as_tuple
+from rightreasons.training._batches import Batch, Rows, batches_of_epoch, derived_seed, generator_for
+from rightreasons.training._checkpoint import best_of, load_checkpoint, save_checkpoint
+from rightreasons.training._objective import Losses, Objective
+
+Record: TypeAlias = dict[str, Any]
+ROWS_TO_EVALUATE = 1024
+
+
+@dataclass
+class Progress:
+    """Everything besides modules and optimizers that a resumed run has to know."""
+
+    epoch: int = 0
+    batch: int = 0
+    steps: int = 0
+    best: float | None = None
+    best_epoch: int | None = None
+    sums: dict[str, float] = field(default_factory=dict)
+    history: list[Record] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers that, with data and objective, say what a run computes."""
+
+    seed: int
+    rows: int
+    batch_size: int
+    accumulate: int
+    clip: float | None
+    drop_last: bool
+    checkpoint_every: int | None
+
+    @property
+    def identity(self) -> dict[str, int]:
+        """What a checkpoint must have in common with the run that goes on from it."""
+        return {
+            "seed": self.seed,
+            "rows": self.rows,
+            "batch_size": self.batch_size,
+            "accumulate": self.accumulate,
+        }
+
+    @property
+    def batches(self) -> int:
+        return self.rows // self.batch_size if self.drop_last else -(-self.rows // self.batch_size)
+
+
+class Run:
+    """One run: what is trained, how far it is, and what is checkpointed together."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        fabric: Any,
+        optimizer: Optimizer,
+        scheduler: Callable[[Optimizer], LRScheduler] | None,
+        plan: Plan,
+        directory: Path | None,
+    ) -> None:
+        self.objective, self.fabric, self.plan, self.directory = objective, fabric, plan, directory
+        self.bare_optimizer = optimizer
+        self.schedule = scheduler(optimizer) if scheduler else None
+        self.wrapped, self.optimizer = fabric.setup(objective, optimizer)
+        self.state = Progress()
+        self.best: dict[str, Tensor] | None = None
+
+    def batches(self) -> Iterator[tuple[int, Tensor]]:
+        """Number and rows of this epoch's batches that are still to be done."""
+        plan, fabric = self.plan, self.fabric
+        self.objective.train()
+        order = batches_of_epoch(
+            plan.rows,
+            plan.batch_size,
+            plan.seed,
+            self.state.epoch,
+            rank=fabric.global_rank,
+            world=fabric.world_size,
+            drop_last=plan.drop_last,
+        )
+        yield from islice(enumerate(order), self.state.batch, None)
+
+    def losses(
+        self, batch: Batch, number: int, augment: Callable[[Inputs, torch.Generator], Inputs] | None
+    ) -> Losses:
+        where = (self.plan.seed, self.state.epoch, number, self.fabric.global_rank)
+        torch.manual_seed(derived_seed(*where, "model"))
+        draws = generator_for(*where, "draws")
+        batch = _on(self.fabric, batch)
+        x = augment(batch.x, draws) if augment else batch.x
+        return self.wrapped(x, batch.y, generator=draws, guidance=batch.guidance)
+
+    def update(self, losses: Losses, number: int) -> None:
+        """Backward; every `accumulate` batches, and at the end of the epoch, an optimizer step."""
+        plan, state = self.plan, self.state
+        self.fabric.backward(losses.total / plan.accumulate)
+        _add(state.sums, losses)
+        state.batch = number + 1
+        if state.batch % plan.accumulate and state.batch < plan.batches:
+            return
+        if plan.clip is not None:
+            self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=plan.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        state.steps += 1
+        if plan.checkpoint_every and state.steps % plan.checkpoint_every == 0:
+            self.save()
+
+    def record(self, seconds: float) -> Record:
+        """Means over the epoch's batches."""
+        sums = self.state.sums
+        means = {k: v / sums[f"{k}/count"] for k, v in sums.items() if f"{k}/count" in sums}
+        weights = {k: v for k, v in sums.items() if k.startswith("weight/")}
+        rate = float(self.bare_optimizer.param_groups[0]["lr"])
+        return {"epoch": self.state.epoch, **means, **weights, "rate": rate, "seconds": seconds}
+
+    def judge(self, record: Record, rows: Rows) -> None:
+        """Add validation metrics to the record; remember the weights if they are the best so far."""
+        record["validation"] = _validate(self.objective, rows, self.fabric)
+        value = record["validation"][self.objective.task.headline]
+        if _is_better(value, self.state.best, self.objective.task.higher_is_better):
+            self.state.best, self.state.best_epoch = value, self.state.epoch
+            self.best = best_of(self.objective.state_dict())
+
+    def end_epoch(self, record: Record) -> None:
+        if self.schedule is not None:
+            self.schedule.step()
+        self.state.history.append(record)
+        self.state.epoch, self.state.batch, self.state.sums = self.state.epoch + 1, 0, {}
+        self.save()
+
+    def keep_best(self) -> None:
+        if self.best is not None:
+            self.objective.load_state_dict(self.best, strict=False)
+
+    def save(self) -> None:
+        if self.directory is None or self.fabric.global_rank != 0:
+            return
+        parts = {
+            "identity": self.plan.identity,
+            "progress": vars(self.state),
+            "objective": self.objective.state_dict(),
+            "optimizer": self.bare_optimizer.state_dict(),
+            "schedule": self.schedule.state_dict() if self.schedule else None,
+            "best": self.best,
+        }
+        save_checkpoint(self.directory, self.state.steps, parts)
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one."""
+        found = None if self.directory is None else load_checkpoint(self.directory)
+        if found is None:
+            return
+        if found["identity"] != self.plan.identity:
+            raise InputError(
+                f"{self.directory} holds a checkpoint of another run ({found['identity']}; this one is "
+                f"{self.plan.identity}). Use another directory, or remove it."
+            )
+        self.objective.load_state_dict(found["objective"])
+        self.bare_optimizer.load_state_dict(found["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(found["schedule"])
+        self.state, self.best = Progress(**found["progress"]), found["best"]
+
+
+def _on(fabric: Any, batch: Batch) -> Batch:
+    guidance = None if batch.guidance is None else fabric.to_device(batch.guidance)
+    return Batch(fabric.to_device(batch.x), fabric.to_device(batch.y), guidance)
+
+
+def _add(sums: dict[str, float], losses: Losses) -> None:
+    values = {"loss": losses.total, "task": losses.task}
+    values |= {f"penalty/{name}": value for name, value in losses.penalties.items()}
+    for name, value in values.items():
+        sums[name] = sums.get(name, 0.0) + float(value.detach())
+        sums[f"{name}/count"] = sums.get(f"{name}/count", 0.0) + 1
+    sums.update({f"weight/{name}": weight for name, weight in losses.weights.items()})
+
+
+@torch.no_grad()
+def _validate(objective: Objective, rows: Rows, fabric: Any) -> Record:
+    """Loss and metrics of the task, in eval mode."""
+    model: nn.Module = objective.model.eval()
+    outputs, labels = [], []
+    for indices in torch.arange(len(rows)).split(ROWS_TO_EVALUATE):
+        batch = _on(fabric, rows.take(indices))
+        outputs.append(model(*as_tuple(batch.x)))
+        labels.append(batch.y)
+    z, y = torch.cat(outputs).float(), torch.cat(labels)
+    return {"loss": float(objective.task.loss(z, y)), **objective.task.metrics(z, y)}
+
+
+def _is_better(value: float, best: float | None, higher: bool) -> bool:
+    if best is None or best != best:  # NaN is worse than anything
+        return True
+    return value > best if higher else value < best
