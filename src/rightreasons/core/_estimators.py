@@ -16,6 +16,13 @@ from torch import Tensor
 
 Sums = tuple[Tensor, ...]
 
+FEWEST_FOR_SLOPES = 4
+"""Below this many draws a regression slope costs more error than it saves: the plain mean is returned."""
+FEWEST_FOR_PROJECTION = 8
+"""Below this many draws the covariance with the total is too noisy to project onto completeness."""
+PLAUSIBLE = 9.0
+"""Squared standard errors that a mean of draws may lie from its known mean before slopes are shrunk."""
+
 
 class Estimate(NamedTuple):
     """Maps with what is known about their error, one entry per input tensor where plural.
@@ -201,14 +208,15 @@ class Stratified(Independent):
 
 @dataclass(frozen=True)
 class ControlVariate(Sampled):
-    """Stratified draws, corrected by a per-feature linear regression of v on u whose exact mean is known.
+    """Stratified draws, corrected by a per-feature linear regression of v on u, whose exact mean is known.
 
-    phi_i = mean v_i - b_i mean c_i, b_i = cov(c_i, v_i) / var(c_i), c = u - mean_r u: exact on linear models.
-    Biased by O(1/n).
-    Below `smallest` draws the slope is too noisy and the plain mean is returned.
+        phi_i = mean v_i - b_i mean c_i, with c = u - mean_r u and b_i = cov(c_i, v_i) / var(c_i)
+
+    Exact on linear models, biased by O(1/n). A mean of c more than three standard errors from zero tells that the
+    draws missed a rare value of the feature: the variance is then taken large enough for three, because a slope
+    extrapolated that far (pixels that are rarely on) made the error a hundredfold. Below 4 draws: the plain mean.
     """
 
-    smallest: int = 8
     without_replacement: ClassVar[bool] = True
     stratified: ClassVar[bool] = True
 
@@ -228,17 +236,18 @@ class ControlVariate(Sampled):
         return self._unprojected(sums, draws)
 
     def _unprojected(self, sums: Sequence[Sums], draws: int) -> tuple[Tensor, ...]:
-        if draws < self.smallest:
+        if draws < FEWEST_FOR_SLOPES:
             return super()._unprojected(sums, draws)
         return tuple(s[0] / draws - self._slope(s, draws) * s[2] / draws for s in sums)
 
     def _slope(self, s: Sums, draws: int) -> Tensor:
         v, _, c, cc, cv = s[:5]
         variance = _variance(c, cc, draws)
-        return _ratio(cv / draws - c * v / draws**2, variance, variance > 0)
+        plausible = torch.maximum(variance, c.square() / (draws * PLAUSIBLE))
+        return _ratio(cv / draws - c * v / draws**2, plausible, variance > 0)
 
     def _standard_errors(self, sums: Sequence[Sums], draws: int) -> tuple[Tensor, ...]:
-        if draws < max(3, self.smallest):
+        if draws < FEWEST_FOR_SLOPES:
             return super()._standard_errors(sums, draws)
         return tuple(
             (
@@ -256,9 +265,10 @@ class ControlVariate(Sampled):
 class Complete(ControlVariate):
     """Control variate projected onto completeness: the maps sum to T = f(x) - mean_r f(r).
 
-    phi + S1 (T - 1'phi) / (1'S1) with S the covariance of v over the draws, so S1_i = cov(v_i, t). Biased at finite n,
-    not linear in f.
-    Where t does not vary the residual is split by the second moments of v; where v is zero throughout it is left.
+        phi + S1 (T - 1'phi) / (1'S1), with S the covariance of v over the draws, so S1_i = cov(v_i, t)
+
+    Biased at finite n, not linear in the model. Where t does not vary, the residual is split by the second moments of
+    v; where v is zero throughout, it is left. Below 8 draws nothing is projected.
     """
 
     needs_completeness: ClassVar[bool] = True
@@ -282,7 +292,7 @@ class Complete(ControlVariate):
         self, sums: Sequence[Sums], draws: int, total: Float[Tensor, "B"] | None = None
     ) -> tuple[Tensor, ...]:
         maps = self._unprojected(sums, draws)
-        if total is None or draws < self.smallest:
+        if total is None or draws < FEWEST_FOR_PROJECTION:
             return maps
         gap = total - _total(maps)
         t, tt = sums[0][6:]

@@ -8,7 +8,7 @@ sum_j A_rj g_j, and
     phi_i = (1 / R) sum_r (x_i - r_i) sum_j A_rj g_ji.
 
 A depends on where the points are, never on the model: phi is linear in the model, and every reference counts even if
-none of its own points was drawn. Where f at the references is known, so is the integral of the gradient along every path,
+none of its own points was drawn. Where f at the references is known, so is the gradient's integral along every path,
 y_r = f(x) - f(r); what the interpolation misses of them is distributed by the same model.
 
 Legend: b rows, R references, n draws, m draws of a piece, F features, Q nodes along a path.
