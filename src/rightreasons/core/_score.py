@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +45,16 @@ class Score:
     def __post_init__(self) -> None:
         if self.output not in OUTPUTS:
             raise TargetError(f"output must be one of {', '.join(OUTPUTS)}; got {self.output!r}.")
+        if not (self.target is None or isinstance(self.target, int | tuple | Tensor) or callable(self.target)):
+            raise TargetError(
+                f"a target is None, an int, a tuple of ints, an integer tensor or a callable; got "
+                f"{type(self.target).__name__}. Convert arrays and lists: target=torch.as_tensor(y)."
+            )
+        if isinstance(self.target, tuple) and not all(isinstance(index, int) for index in self.target):
+            raise TargetError(
+                f"a tuple target holds one int for each output dimension; got {self.target!r}. For an output that "
+                "differs from row to row pass a tensor of shape (B, D)."
+            )
         if callable(self.target) and not isinstance(self.target, Tensor) and self.output != "logit":
             raise TargetError(
                 f"a callable target is the whole score, so output={self.output!r} would be ignored. "
@@ -57,19 +67,19 @@ class Score:
             return Score(rows(self.target), self.output)
         return self
 
-    def check(self, outputs: Tensor, batch: int) -> None:
+    def check(self, outputs: Any, batch: int) -> None:
         """Raise a `TargetError` unless the target selects one number for each of `batch` rows."""
-        if not isinstance(outputs, Tensor):
+        check_rows(outputs, batch)
+        if self.output != "logit" and outputs.dim() > 2 and outputs.shape[1] == 1 and outputs[0].numel() > 1:
             raise TargetError(
-                f"the model must return a tensor to be explained; got {type(outputs).__name__}. "
-                "Wrap it: rr takes any callable, e.g. lambda x: model(x).logits."
-            )
-        if outputs.dim() == 0 or outputs.shape[0] != batch:
-            raise TargetError(
-                f"the model must return one row for each input row: got output {tuple(outputs.shape)} for {batch} rows."
+                f"output={self.output!r} compares classes along dimension 1, but an output of shape "
+                f"{tuple(outputs.shape)} has one: its softmax is constant and its maps would be zero. "
+                "Pass the score as a callable, e.g. target=lambda z: z[:, 0].sigmoid().flatten(1).mean(1)."
             )
         if isinstance(self.target, Tensor):
             self._check_tensor(self.target, outputs, batch)
+        elif self.output == "loss" and outputs[0].numel() == 1 and isinstance(self.target, int):
+            _check_labels(torch.tensor(self.target))
         elif isinstance(self.target, (int, tuple)):
             index = self.target if isinstance(self.target, tuple) else (self.target,)
             _check_range(torch.tensor(index)[None], outputs)
@@ -89,6 +99,7 @@ class Score:
                 raise TargetError(
                     f"labels of shape {tuple(target.shape)} do not match {batch} rows of one output."
                 )
+            _check_labels(target)
             return
         if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
             raise TargetError(
@@ -133,7 +144,7 @@ class Score:
         if self.output == "sum_log_probability":
             scores = values.sum(1)
         elif isinstance(self.target, Tensor) and self.target.dim() > 0:
-            index = self.target.to(values.device).reshape(self.target.shape[0], -1)
+            index = self.target.to(values.device).long().reshape(self.target.shape[0], -1)  # bytes would be a mask
             scores = values[(torch.arange(values.shape[0], device=values.device), *index.unbind(1))]
         else:
             index = self.target if isinstance(self.target, tuple) else (int(self.target),)  # pyright: ignore
@@ -156,6 +167,29 @@ class Score:
             Score(v.expand(outputs.shape[0], -1).reshape(shape), self.output)(outputs).mean() for v in values
         ]
         return torch.stack(means)[inverse.to(outputs.device)]
+
+
+def check_rows(outputs: Any, rows: int) -> None:
+    """Raise a `TargetError` unless a model's `outputs` are a tensor with one row for each of `rows` input rows."""
+    if not isinstance(outputs, Tensor):
+        raise TargetError(
+            f"the model must return a tensor to be explained; got {type(outputs).__name__}. "
+            "Wrap it: rr takes any callable, e.g. lambda x: model(x).logits."
+        )
+    if outputs.dim() == 0 or outputs.shape[0] != rows:
+        raise TargetError(
+            f"the model must return one row for each input row: got output {tuple(outputs.shape)} for {rows} rows. "
+            "A bare .squeeze() in the model drops a batch of one: say which dimension, e.g. .squeeze(1)."
+        )
+
+
+def _check_labels(labels: Tensor) -> None:
+    low, high = float(labels.min()), float(labels.max())
+    if not (low >= 0 and high <= 1):
+        raise TargetError(
+            f"output='loss' of a one-output model is the binary cross-entropy, whose labels lie in [0, 1]; got "
+            f"[{low:g}, {high:g}]. Recode them, or pass your own loss as a callable target."
+        )
 
 
 def _check_range(index: Tensor, outputs: Tensor) -> None:

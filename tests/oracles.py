@@ -1,0 +1,91 @@
+"""Naive formulas: one row, one point and one `autograd.grad` at a time, float64. Slow, and right by inspection."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Score = Callable[[Tensor, int], Tensor]
+"""(row, its number in the batch) -> a number."""
+
+
+def gradient_at(score: Score, point: Tensor, b: int) -> Tensor:
+    point = point.detach().clone().requires_grad_()
+    return torch.autograd.grad(score(point, b), point)[0]
+
+
+def gradient(score: Score, x: Tensor) -> Tensor:
+    return torch.stack([gradient_at(score, row, b) for b, row in enumerate(x)])
+
+
+def input_times_gradient(score: Score, x: Tensor) -> Tensor:
+    return torch.stack([row * gradient_at(score, row, b) for b, row in enumerate(x)])
+
+
+def nodes_and_weights(rule: str, n: int) -> list[tuple[float, float]]:
+    if rule == "Left":
+        return [(j / n, 1 / n) for j in range(n)]
+    if rule == "Right":
+        return [((j + 1) / n, 1 / n) for j in range(n)]
+    if rule == "Midpoint":
+        return [((j + 0.5) / n, 1 / n) for j in range(n)]
+    if rule == "Trapezoid":
+        return [(j / (n - 1), (0.5 if j in (0, n - 1) else 1.0) / (n - 1)) for j in range(n)]
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    return [((float(t) + 1) / 2, float(w) / 2) for t, w in zip(nodes, weights, strict=True)]
+
+
+def integrated_gradients(score: Score, x: Tensor, baselines: Tensor, rule: str, steps: int) -> Tensor:
+    maps = torch.zeros_like(x)
+    for b, (row, base) in enumerate(zip(x, baselines, strict=True)):
+        for a, w in nodes_and_weights(rule, steps):
+            maps[b] += w * gradient_at(score, base + a * (row - base), b) * (row - base)
+    return maps
+
+
+def expected_gradients(
+    score: Score, x: Tensor, references: Tensor, indices: Sequence[Sequence[int]], alphas: Tensor
+) -> Tensor:
+    """`indices[b][n]`: which reference draw n of row b uses."""
+    maps = torch.zeros_like(x)
+    for b, row in enumerate(x):
+        for n, r in enumerate(indices[b]):
+            u = row - references[r]
+            maps[b] += u * gradient_at(score, references[r] + float(alphas[b][n]) * u, b) / len(indices[b])
+    return maps
+
+
+def exact_expected_gradients(score: Score, x: Tensor, references: Tensor, steps: int = 40) -> Tensor:
+    """Every reference, the integral by Gauss-Legendre."""
+    each = [
+        integrated_gradients(score, x, r.expand_as(x), "GaussLegendre", steps) for r in references
+    ]
+    return torch.stack(each).mean(0)
+
+
+def score_of_row(z: Tensor, y: int | None, output: str) -> float:
+    """The table of `Score` for one row of outputs, computed with Python numbers."""
+    values = [float(v) for v in z.reshape(-1)]
+    if len(values) == 1:
+        p = 1 / (1 + np.exp(-values[0]))
+        return {
+            "logit": values[0],
+            "margin": values[0],
+            "probability": p,
+            "log_probability": np.log(p),
+            "sum_log_probability": np.log(p) + np.log(1 - p),
+            "loss": -(np.log(p) if y == 1 else np.log(1 - p)),
+        }[output]
+    total = sum(np.exp(v) for v in values)
+    p_all = [np.exp(v) / total for v in values]
+    if output == "sum_log_probability":
+        return sum(np.log(p) for p in p_all)
+    assert y is not None
+    return {
+        "logit": values[y],
+        "probability": p_all[y],
+        "log_probability": np.log(p_all[y]),
+        "loss": -np.log(p_all[y]),
+        "margin": values[y] - max(v for c, v in enumerate(values) if c != y),
+    }[output]
