@@ -1,0 +1,23 @@
+"""Recipes: a comparison of arms as a YAML file, checked before anything runs.
+
+>>> recipe = parse('''
+... name: example
+... data: {name: digits, train: 100, validation: 100, splits: 2}
+... model: {name: mlp, hidden: [16]}
+... training: {epochs: 5}
+... arms:
+...   - name: plain
+...   - {name: sparse, terms: [{prior: gini}], weights: [0.1]}
+... ''')
+>>> recipe.arms[1].terms[0].attribution.fields["references"]
+'train'
+"""
+
+from rightreasons.recipes._extras import require
+
+require("train", "pydantic", "yaml")
+
+from rightreasons.recipes._read import parse, read, to_yaml, validate  # noqa: E402
+from rightreasons.recipes._schema import Arm, Recipe  # noqa: E402
+
+__all__ = ["Arm", "Recipe", "parse", "read", "to_yaml", "validate"]

@@ -1,0 +1,159 @@
+"""What a recipe can name, and with which fields: models, tasks, priors, attributions, optimisers, regularisers."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, get_type_hints
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from rightreasons import attribution, priors, training
+from rightreasons.core._closest import did_you_mean
+from rightreasons.models import _registry as models
+from rightreasons.tasks import _registry as tasks
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something a recipe can name.
+
+    Args:
+        make: class or function that is called with the fields.
+        fields: those a recipe can give; None: all parameters.
+        own: fields of the recipe that the maker does not have, with their defaults and the values they may take.
+        from_data: fields that the data decide where the recipe does not.
+    """
+
+    make: Callable[..., Any]
+    fields: Sequence[str] | None = None
+    own: Mapping[str, tuple[str, ...]] | None = None
+    from_data: tuple[str, ...] = ()
+
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """The maker's parameters that a recipe can give."""
+        found = inspect.signature(self.make).parameters
+        return {name: p for name, p in found.items() if self.fields is None or name in self.fields}
+
+
+_REFERENCES = {"references": ("train", "batch")}
+_EXPLAINED = ("output", "at")
+
+KINDS: Mapping[str, Mapping[str, Entry]] = {
+    "model": {
+        name: Entry(factory.make, from_data=("features", "shape", "outputs"))
+        for name, factory in models._MODELS.items()
+    },
+    "task": {name: Entry(make) for name, make in tasks._TASKS.items()},
+    "prior": {
+        "gini": Entry(priors.Gini),
+        "l1": Entry(priors.L1),
+        "l2": Entry(priors.L2),
+        "total_variation": Entry(priors.TotalVariation),
+    },
+    "attribution": {
+        "expected_gradients": Entry(
+            attribution.ExpectedGradients,
+            fields=("samples", *_EXPLAINED, "draws", "max_references"),
+            own=_REFERENCES,
+        ),
+        "integrated_gradients": Entry(
+            attribution.IntegratedGradients, fields=("baseline", "steps", *_EXPLAINED)
+        ),
+        "gradient": Entry(attribution.Gradient, fields=_EXPLAINED),
+        "input_times_gradient": Entry(attribution.InputTimesGradient, fields=_EXPLAINED),
+    },
+    "optimizer": {
+        "adam": Entry(torch.optim.Adam, fields=("lr", "betas", "eps", "weight_decay")),
+        "adamw": Entry(torch.optim.AdamW, fields=("lr", "betas", "eps", "weight_decay")),
+        "sgd": Entry(torch.optim.SGD, fields=("lr", "momentum", "weight_decay", "nesterov")),
+    },
+    "regulariser": {"weight_l1": Entry(training.WeightL1, fields=())},
+}
+
+_OPTIMISER_TYPES = {
+    "lr": float, "betas": tuple[float, float], "eps": float,
+    "weight_decay": float, "momentum": float, "nesterov": bool,
+}  # fmt: skip
+
+
+def entry(kind: str, name: str) -> Entry:
+    """The entry of that name.
+
+    Raises: ValueError naming the closest one, which the reader of a recipe turns into a `RecipeError`.
+    """
+    known = KINDS[kind]
+    if name not in known:
+        raise ValueError(f"there is no {kind} {name!r}. {did_you_mean(name, known)}")
+    return known[name]
+
+
+def resolved(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with their defaults, each of the type it must have.
+
+    Raises: ValueError naming the field, and the closest one if there is none of that name.
+    """
+    found = entry(kind, name)
+    parameters, own = found.parameters(), dict(found.own or {})
+    types = _types(kind, found)
+    for key in given:
+        if key not in parameters and key not in own:
+            raise ValueError(f"{kind} {name!r} has no field {key!r}. {did_you_mean(key, [*parameters, *own])}")
+    values = {key: _plain(p.default) for key, p in parameters.items() if _has_default(p, found)}
+    values |= {key: choices[0] for key, choices in own.items()}
+    for key, value in given.items():
+        values[key] = _choice(key, value, own[key]) if key in own else _typed(key, value, types.get(key))
+    return values
+
+
+def build(kind: str, name: str, fields: Mapping[str, Any], **more: Any) -> Any:
+    """What the entry makes of resolved fields; `more` is what a recipe cannot say, such as tensors."""
+    found = entry(kind, name)
+    own = found.own or {}
+    return found.make(**{k: _tuples(v) for k, v in fields.items() if k not in own}, **more)
+
+
+def optimizer(name: str, fields: Mapping[str, Any]) -> Callable[[Any], torch.optim.Optimizer]:
+    """Parameters -> optimiser."""
+    return partial(entry("optimizer", name).make, **{k: _tuples(v) for k, v in fields.items()})
+
+
+def _has_default(parameter: inspect.Parameter, found: Entry) -> bool:
+    return parameter.default is not inspect.Parameter.empty and parameter.name not in found.from_data
+
+
+def _types(kind: str, found: Entry) -> dict[str, Any]:
+    if kind == "optimizer":  # torch annotates rates as number or tensor
+        return _OPTIMISER_TYPES
+    owner = found.make.__init__ if inspect.isclass(found.make) else found.make
+    hints = get_type_hints(owner)
+    if "baseline" in hints:  # a recipe can give a number only
+        hints["baseline"] = float
+    return hints
+
+
+def _typed(key: str, value: Any, hint: Any) -> Any:
+    if hint is None:
+        return value
+    try:
+        return _plain(TypeAdapter(hint).validate_python(_tuples(value)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, got {value!r}.") from error
+
+
+def _choice(key: str, value: Any, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise ValueError(f"{key} cannot be {value!r}. {did_you_mean(str(value), choices)}")
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as the lists that YAML has."""
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as the tuples that frozen values hold."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

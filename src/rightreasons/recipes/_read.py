@@ -1,0 +1,112 @@
+"""Reading recipes: whatever is wrong becomes one line that names the key and the closest valid one."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import RecipeError
+from rightreasons.recipes._schema import Recipe
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without silently overwritten keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """The mapping, unless a key occurs twice."""
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key if isinstance(key, Hashable) else str(key))
+        return super().construct_mapping(node, deep)
+
+
+def read(path: str | Path) -> Recipe:
+    """The recipe in a YAML file, checked and with every default filled in.
+
+    Raises: RecipeError, one line that says where and what, if it cannot be run as written.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(_unreadable(path, error)) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not a text file: {error}.") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str = "recipe") -> Recipe:
+    """The recipe in a YAML text; `where` it came from begins every message.
+
+    Raises: RecipeError, one line, if it cannot be run as written.
+
+    >>> recipe = parse("{name: r, data: {name: digits, validation: 100}, model: mlp, training: {epochs: 2}, arms: [{name: plain}]}")
+    >>> recipe.model.fields["hidden"], recipe.data.splits
+    ([512, 128, 32], 10)
+    """
+    try:
+        content = yaml.load(text, Loader=_Loader)  # a SafeLoader: nothing is executed
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where}: {_syntax(error)}") from error
+    return validate(content, where)
+
+
+def validate(content: Any, where: str = "recipe") -> Recipe:
+    """The recipe of a mapping, as `parse`.
+
+    Raises: RecipeError, one line, if it cannot be run as written.
+    """
+    if not isinstance(content, dict):
+        raise RecipeError(f"{where}: a recipe is a mapping of keys to values, got {type(content).__name__}.")
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_first(error)}") from error
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe as YAML, every default written out; `parse` reads it back equal."""
+    content = recipe.model_dump(mode="json", exclude_none=False)
+    if recipe.resolved is None:
+        del content["resolved"]
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _first(error: ValidationError) -> str:
+    problems = error.errors()
+    first = problems[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _keys(first["loc"]))
+    more = f" ({len(problems) - 1} more after this one)" if len(problems) > 1 else ""
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if first["type"] == "missing":
+        message = "this key is required"
+    elif first["type"] not in ("value_error",):
+        message = f"{message[0].lower()}{message[1:]}, got {first['input']!r}"
+    return " ".join(f"{place.lstrip('.') or 'recipe'}: {message}.{more}".split())
+
+
+def _keys(loc: tuple[int | str, ...]) -> list[int | str]:
+    """The place without the names pydantic adds for the members of a union."""
+    return [part for part in loc if part not in ("int", "float", "bool", "list[str]")]
+
+
+def _syntax(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{place}{getattr(error, 'problem', None) or 'not YAML'}."
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if not path.exists():
+        folder = path.parent
+        near = [str(each) for each in folder.glob("*.y*ml")] if folder.is_dir() else []
+        return f"there is no recipe {str(path)!r}. {did_you_mean(str(path), near)}"
+    return f"{path} cannot be read: {error.strerror or error}."

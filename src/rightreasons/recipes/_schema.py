@@ -1,0 +1,267 @@
+"""What a recipe may say. Every unknown key is refused with the closest known one; every default is filled in."""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from rightreasons import data
+from rightreasons.core._closest import did_you_mean
+from rightreasons.recipes import _names
+
+Size = int | float | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, given: Any) -> Any:
+        for key in given if isinstance(given, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"there is no key {key!r} here. {did_you_mean(str(key), cls.model_fields)}")
+        return given
+
+
+class _Named(BaseModel):
+    """A name with the fields of what it names; a bare name is short for one with all defaults."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: ClassVar[str] = ""
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, given: Any) -> Any:
+        given = {"name": given} if isinstance(given, str) else given
+        if not isinstance(given, dict):
+            raise ValueError(f"must be a name, or a mapping with a name and fields; got {given!r}")
+        if not isinstance(given.get("name"), str):
+            raise ValueError(f"must say its name, such as {{name: {next(iter(_names.KINDS[cls.kind]))}}}")
+        fields = {key: value for key, value in given.items() if key != "name"}
+        return {"name": given["name"], **_names.resolved(cls.kind, given["name"], fields)}
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class Model(_Named):
+    """A network of `rr.models`."""
+
+    kind: ClassVar[str] = "model"
+
+
+class TaskName(_Named):
+    """A task of `rr.tasks`."""
+
+    kind: ClassVar[str] = "task"
+
+
+class PriorName(_Named):
+    """A prior of `rr.priors`."""
+
+    kind: ClassVar[str] = "prior"
+
+
+class AttributionName(_Named):
+    """An attribution method."""
+
+    kind: ClassVar[str] = "attribution"
+
+
+class OptimizerName(_Named):
+    """An optimiser of torch."""
+
+    kind: ClassVar[str] = "optimizer"
+
+
+class Regulariser(_Named):
+    """A term that knows no attribution."""
+
+    kind: ClassVar[str] = "regulariser"
+
+
+class Preprocess(_Strict):
+    """How a table is turned into numbers; fitted on the training rows of each split."""
+
+    impute: Literal["mean", "median"] = "mean"
+    indicators: bool | list[str] = False
+    standardise: Literal["all", "numbers", "none"] = "all"
+
+
+class Data(_Strict):
+    """Which rows, and how they are split, repeatedly and at random."""
+
+    name: str
+    splits: int = Field(default=10, ge=1)
+    train: Size = 0.6
+    validation: Size = 0.2
+    test: Size = None
+    stratify: bool = True
+    bounds: tuple[float, float] | None = None
+    preprocessing: Preprocess = Preprocess()
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in data.names():
+            raise ValueError(f"there is no data set {name!r}. {did_you_mean(name, data.names())}")
+        return name
+
+
+class Training(_Strict):
+    """How each fit is trained: the same for every arm."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    optimizer: OptimizerName = OptimizerName.model_validate("adam")
+    patience: int | None = Field(default=None, ge=1)
+    clip: float | None = Field(default=None, gt=0)
+
+
+class TermOf(_Strict):
+    """A prior on an attribution, or a regulariser that knows no attribution."""
+
+    prior: PriorName | None = None
+    attribution: AttributionName | None = None
+    regulariser: Regulariser | None = None
+    rows: float = Field(default=1.0, gt=0, le=1)
+    draws: Literal[1, 2] = 1
+    every: int = Field(default=1, ge=1)
+    factor: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_attribution(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("prior") and not given.get("attribution"):
+            return {**given, "attribution": "expected_gradients"}
+        return given
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.prior is None) == (self.regulariser is None):
+            raise ValueError("a term is either a prior (on an attribution) or a regulariser: say one of the two")
+        return self
+
+
+class Arm(_Strict):
+    """One way to train: terms next to the task's loss, and the weights that are tried for them."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    terms: list[TermOf] = []
+    weights: list[float] = []
+
+    @field_validator("weights")
+    @classmethod
+    def _usable(cls, weights: list[float]) -> list[float]:
+        if any(not 0 < w < float("inf") for w in weights) or len(set(weights)) < len(weights):
+            raise ValueError(f"weights must be positive, finite and different; got {weights}")
+        return sorted(weights)
+
+    @model_validator(mode="after")
+    def _weights_for_terms(self) -> Self:
+        if bool(self.terms) != bool(self.weights):
+            raise ValueError(f"arm {self.name!r} needs both terms and weights to try for them, or neither")
+        return self
+
+
+class Select(_Strict):
+    """How one weight is chosen from the trials of a split, on validation rows.
+
+    "best": the best score. "largest_within": the largest weight whose score is within `within` of the best.
+    """
+
+    rule: Literal["best", "largest_within"] = "best"
+    within: float = Field(default=0.01, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"rule": given}
+        if isinstance(given, dict) and set(given) == {"largest_within"}:
+            return {"rule": "largest_within", "within": given["largest_within"]}
+        return given
+
+
+class Explain(_Strict):
+    """How the chosen models are explained, on rows of the test part."""
+
+    attribution: AttributionName = AttributionName.model_validate(
+        {"name": "expected_gradients", "samples": 200}
+    )
+    rows: int = Field(default=200, ge=1)
+    examples: int = Field(default=10, ge=0)
+
+
+class Noise(_Strict):
+    """Levels of noise the chosen models are tested under (images)."""
+
+    gaussian: list[float] = []
+    salt_and_pepper: list[float] = []
+
+
+class Compare(_Strict):
+    """How arms are compared.
+
+    Attributes:
+        against: the arm all others are compared with; None: the first.
+        confidence: of every interval.
+        margin: smallest difference of the headline metric worth having: "does not help" is said only where the
+            interval excludes any gain above it.
+    """
+
+    against: str | None = None
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    margin: float = Field(default=0.01, ge=0)
+
+
+class Recipe(_Strict):
+    """A comparison of arms, complete: the same recipe gives the same results."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str = ""
+    description: str = ""
+    demo: bool = False
+    seed: int = Field(default=0, ge=0)
+    data: Data
+    task: TaskName | None = None
+    model: Model
+    training: Training
+    arms: list[Arm] = Field(min_length=1)
+    trials: int | None = Field(default=None, ge=1)
+    select: Select = Select()
+    explain: Explain = Explain()
+    noise: Noise = Noise()
+    compare: Compare = Compare()
+    resolved: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _fair(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"arms must have different names; got {names}")
+        counts = {arm.name: len(arm.weights) for arm in self.arms if arm.weights}
+        if self.trials is not None:
+            counts["trials"] = self.trials
+        if len(set(counts.values())) > 1:
+            raise ValueError(f"every arm must have the same number of trials, else one is luckier; got {counts}")
+        if self.compare.against is not None and self.compare.against not in names:
+            raise ValueError(
+                f"compare.against names no arm: {self.compare.against!r}. {did_you_mean(self.compare.against, names)}"
+            )
+        return self
+
+    @property
+    def trials_per_arm(self) -> int:
+        """Fits of each arm on each split: one for each weight, or as many initialisations."""
+        return self.trials or max([len(arm.weights) for arm in self.arms] + [1])
+
+    @property
+    def reference(self) -> str:
+        """The arm all others are compared with."""
+        return self.compare.against or self.arms[0].name

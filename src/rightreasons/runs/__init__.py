@@ -1,0 +1,11 @@
+"""Run directories: what a recipe asks for is trained, chosen, measured and summarised, and nothing twice."""
+
+from rightreasons.recipes._extras import require
+
+require("train", "safetensors", "scipy", "lightning_fabric")
+
+from rightreasons.runs._files import RunDirectory  # noqa: E402
+from rightreasons.runs._plan import Fit, plan  # noqa: E402
+from rightreasons.runs._runner import Progress, run  # noqa: E402
+
+__all__ = ["Fit", "Progress", "RunDirectory", "plan", "run"]

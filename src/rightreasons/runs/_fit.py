@@ -1,0 +1,88 @@
+"""Training one fit, and judging it on validation rows only."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rightreasons import tasks, training
+from rightreasons.core._errors import DivergedError
+from rightreasons.recipes import Arm, Recipe
+from rightreasons.recipes import _names as names
+from rightreasons.runs import _material as material
+from rightreasons.runs._files import RunDirectory, to_json, write_atomically
+from rightreasons.runs._plan import Fit
+
+ROWS_AT_ONCE = 500
+
+
+def train(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
+    """Train, save the weights, then the result: a result on disk means that the fit is finished."""
+    parts = material.parts(recipe, fit.split)
+    task = material.task_of(recipe)
+    model = material.model_of(recipe, parts.train.x[0], fit.seed)
+    terms = material.terms_of(arm_of(recipe, fit), fit.weight, parts.train.x)
+    result: dict[str, Any] = {
+        "id": fit.id,
+        "arm": fit.arm,
+        "split": fit.split,
+        "trial": fit.trial,
+        "weight": fit.weight,
+        "seed": fit.seed,
+    }
+    try:
+        fitted = _fit(recipe, training.Objective(model, task, terms), parts, fit.seed)
+    except DivergedError as error:
+        result |= {"status": "diverged", "error": " ".join(str(error).split())}
+    else:
+        write_atomically(run.model_file(fit.id), to_safetensors(model))
+        result |= {
+            "status": "ok",
+            "validation": judge(model, task, parts.validation.x, parts.validation.y),
+            "best_epoch": fitted.best_epoch,
+            "steps": fitted.steps,
+            "seconds": sum(float(record["seconds"]) for record in fitted.history),
+            "history": fitted.history,
+        }
+    write_atomically(run.result_file(fit.id), to_json(result, indent=None))
+
+
+def arm_of(recipe: Recipe, fit: Fit) -> Arm:
+    """The arm of a fit."""
+    return next(arm for arm in recipe.arms if arm.name == fit.arm)
+
+
+def _fit(
+    recipe: Recipe, objective: training.Objective, parts: material.Parts, seed: int
+) -> training.Fitted:
+    how = recipe.training
+    return training.fit(
+        objective,
+        (parts.train.x, parts.train.y),
+        validation=(parts.validation.x, parts.validation.y),
+        epochs=how.epochs,
+        batch_size=how.batch_size,
+        optimizer=names.optimizer(how.optimizer.name, how.optimizer.fields),
+        seed=seed,
+        patience=how.patience,
+        clip=how.clip,
+    )
+
+
+def judge(model: nn.Module, task: tasks.Task, x: Tensor, y: Tensor) -> dict[str, float]:
+    """The task's metrics on these rows, in eval mode."""
+    return task.metrics(outputs_of(model, x), y)
+
+
+@torch.no_grad()
+def outputs_of(model: nn.Module, x: Tensor) -> Tensor:
+    """Outputs in eval mode, in pieces of bounded memory."""
+    model.eval()
+    return torch.cat([model(rows) for rows in x.split(ROWS_AT_ONCE)])
+
+
+def to_safetensors(model: nn.Module) -> bytes:
+    """The model's weights as the bytes of a safetensors file."""
+    from safetensors.torch import save
+
+    return save({name: value.contiguous() for name, value in model.state_dict().items()})

@@ -1,0 +1,271 @@
+"""From a recipe to a finished run directory, on local processes; what is finished is never repeated."""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import torch
+
+from rightreasons.core._errors import DataError
+from rightreasons.recipes import Recipe, to_yaml
+from rightreasons.runs import _material as material
+from rightreasons.runs._choose import choose
+from rightreasons.runs._examine import examine, key_of
+from rightreasons.runs._files import RunDirectory, read_json, to_json, write_atomically
+from rightreasons.runs._fit import train
+from rightreasons.runs._plan import Fit, plan, versions
+from rightreasons.runs._summary import summarise
+
+Work = Callable[[Recipe, Fit, RunDirectory], None]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        stage: "train" or "examine".
+        done: of this stage, those found finished included.
+        total: of this stage.
+        found: how many were finished before this call.
+        last: the fit that has just been finished, if any.
+    """
+
+    stage: str
+    done: int
+    total: int
+    found: int
+    last: Fit | None = None
+
+
+Listener = Callable[[Progress], None]
+
+
+def run(
+    recipe: Recipe,
+    directory: str | Path,
+    *,
+    workers: int | None = None,
+    listen: Listener | None = None,
+) -> RunDirectory:
+    """Train every arm on every split, choose on validation, measure on test, summarise.
+
+    Results do not depend on the number of workers. A run that was killed and is called again repeats no finished fit.
+
+    Args:
+        recipe: what to compare.
+        directory: where results go, made if missing.
+        workers: processes with one thread each; None: one for each CPU; 0: this process.
+        listen: called whenever a fit is finished.
+
+    Returns: the directory; everything but the report is in it.
+
+    Raises:
+        RecipeError: an arm that cannot run, found before anything is trained.
+        DataError: the directory cannot be written, a process died, or every trial of an arm diverged.
+    """
+    recipe = material.resolve(recipe)
+    material.rehearse(recipe)
+    to = RunDirectory(Path(directory))
+    to.clean()
+    fits = plan(recipe)
+    write_atomically(to.recipe_file, to_yaml(_with_versions(recipe, fits)))
+    processes = _cpus() if workers is None else workers
+    _all(train, recipe, fits, to, "train", lambda fit: to.result_file(fit.id), processes, listen)
+    results = [_read(to.result_file(fit.id)) for fit in fits]
+    taken = _chosen(recipe, fits, results)
+    chosen_fits = [fit for fit, _ in taken.values()]
+    _all(
+        examine,
+        recipe,
+        chosen_fits,
+        to,
+        "examine",
+        lambda fit: to.examined_file(key_of(recipe, fit)),
+        processes,
+        listen,
+    )
+    _write_summary(recipe, to, fits, results, taken)
+    return to
+
+
+def _write_summary(
+    recipe: Recipe,
+    to: RunDirectory,
+    fits: Sequence[Fit],
+    results: Sequence[dict[str, Any]],
+    taken: dict[tuple[str, int], tuple[Fit, dict[str, Any]]],
+) -> None:
+    keys = {place: key_of(recipe, fit) for place, (fit, _) in taken.items()}
+    examined = {place: _read(to.examined_file(key)) for place, key in keys.items()}
+    chosen = {place: result | {"key": keys[place]} for place, (_, result) in taken.items()}
+    summary = summarise(recipe, material.task_of(recipe), results, chosen, examined)
+    summary["features"] = next(iter(examined.values())).get("features")
+    summary["data"] = _about_data(recipe)
+    write_atomically(to.history_file, _history(results))
+    write_atomically(to.preprocessing_file, _preprocessing(recipe))
+    write_atomically(to.metrics_file, to_json(summary))
+    kept = {fit.id for fit, _ in taken.values()}
+    for fit in fits:  # weights nobody chose are large and of no further use
+        if fit.id not in kept:
+            to.model_file(fit.id).unlink(missing_ok=True)
+
+
+def _chosen(
+    recipe: Recipe, fits: Sequence[Fit], results: Sequence[dict[str, Any]]
+) -> dict[tuple[str, int], tuple[Fit, dict[str, Any]]]:
+    task = material.task_of(recipe)
+    by_id = {fit.id: fit for fit in fits}
+    found = {}
+    for arm in recipe.arms:
+        for split in range(recipe.data.splits):
+            own = [r for r in results if r["arm"] == arm.name and r["split"] == split]
+            best = choose(own, recipe.select, task.headline, task.higher_is_better)
+            if best is not None:
+                found[arm.name, split] = (by_id[best["id"]], dict(best))
+    return found
+
+
+def _all(
+    work: Work,
+    recipe: Recipe,
+    fits: Sequence[Fit],
+    to: RunDirectory,
+    stage: str,
+    result: Callable[[Fit], Path],
+    processes: int,
+    listen: Listener | None,
+) -> None:
+    """Do the work for every fit that has no result yet."""
+    waiting = [fit for fit in fits if read_json(result(fit)) is None]
+    found = len(fits) - len(waiting)
+    tell = listen or (lambda progress: None)
+    tell(Progress(stage, found, len(fits), found))
+    todo = _redone_if_needed(work, recipe, waiting, to)
+    finished = _here(work, recipe, todo, to) if processes == 0 else _pooled(work, recipe, todo, to, processes)
+    for done, fit in enumerate(finished, start=found + 1):
+        tell(Progress(stage, done, len(fits), found, fit))
+
+
+def _redone_if_needed(work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory) -> Sequence[Fit]:
+    """Weights of a fit that was not chosen before are gone; a new rule may choose it, so it is trained again."""
+    if work is examine:
+        for fit in fits:
+            if not to.model_file(fit.id).is_file():
+                train(recipe, fit, to)
+    return fits
+
+
+def _here(work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory) -> Iterator[Fit]:
+    with _one_thread():
+        for fit in fits:
+            work(recipe, fit, to)
+            yield fit
+
+
+def _pooled(
+    work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory, processes: int
+) -> Iterator[Fit]:
+    if not fits:
+        return
+    context = multiprocessing.get_context("spawn")
+    count = min(processes, len(fits))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin) as pool:
+        pending: dict[Future[None], Fit] = {pool.submit(work, recipe, fit, to): fit for fit in fits}
+        try:
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    fit = pending.pop(future)
+                    future.result()
+                    yield fit
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a worker process died, perhaps for want of memory. Finished fits are kept: run it again, with "
+                "fewer workers."
+            ) from error
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _begin() -> None:
+    """In each worker: one thread, quiet on Ctrl-C, and gone when the process that started it is."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if found is None:
+        raise DataError(f"{path} is gone or damaged. Run the recipe again.")
+    return found
+
+
+def _with_versions(recipe: Recipe, fits: Sequence[Fit]) -> Recipe:
+    known = {
+        "versions": {"python": python_version(), **versions()},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fits": len(fits),
+        "seeds": {f"split {fit.split} trial {fit.trial}": fit.seed for fit in fits},
+    }
+    return recipe.model_copy(update={"resolved": known})
+
+
+def _about_data(recipe: Recipe) -> dict[str, Any]:
+    found = material.load(recipe.data.name)
+    return {
+        "name": found.name,
+        "description": found.description,
+        "source": found.source,
+        "licence": found.licence,
+        "rows": len(found),
+        "shape": list(found.x.shape[1:]),
+        "classes": list(found.classes),
+        "columns": {column.name: column.description for column in found.columns},
+    }
+
+
+def _history(results: Sequence[dict[str, Any]]) -> str:
+    lines = []
+    for result in results:
+        place = {key: result[key] for key in ("id", "arm", "split", "trial", "weight")}
+        lines += [to_json(place | record, indent=None) for record in result.get("history", [])]
+    return "\n".join(lines) + "\n"
+
+
+def _preprocessing(recipe: Recipe) -> str:
+    fitted = [material.parts(recipe, split).preprocessing for split in range(recipe.data.splits)]
+    return to_json([None if each is None else json.loads(each.to_json()) for each in fitted])

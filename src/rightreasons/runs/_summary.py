@@ -1,0 +1,197 @@
+"""What came out of a run: choices, scores, corrected comparisons, cost. A pure function of the results."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from rightreasons.core._errors import DataError
+from rightreasons.recipes import Recipe
+from rightreasons.runs._verdict import verdict
+from rightreasons.stats import FEWEST_SPLITS_TESTED, holm, paired_difference
+from rightreasons.tasks import Task
+
+Result = Mapping[str, Any]
+CLEAN = "test"
+
+
+def summarise(
+    recipe: Recipe,
+    task: Task,
+    results: Sequence[Result],
+    chosen: Mapping[tuple[str, int], Result],
+    examined: Mapping[tuple[str, int], Result],
+) -> dict[str, Any]:
+    """The content of metrics.json.
+
+    Args:
+        recipe: resolved.
+        task: whose headline metric is compared.
+        results: of every fit.
+        chosen: the result taken for each (arm, split).
+        examined: what was measured of it.
+
+    Raises: DataError if every trial of an arm diverged on a split: leaving it out would flatter the arm.
+    """
+    for arm in recipe.arms:
+        for split in range(recipe.data.splits):
+            if (arm.name, split) not in chosen:
+                raise DataError(
+                    f"every trial of arm {arm.name!r} diverged on split {split}: it has no score, and leaving the "
+                    "split out would flatter the arm. Lower the learning rate or the weights, or set training.clip."
+                )
+    splits = range(recipe.data.splits)
+    arms = [_arm(recipe, arm.name, results, chosen, examined, task.headline) for arm in recipe.arms]
+    rows = examined[recipe.arms[0].name, 0]["rows"]
+    outcomes = _outcomes(recipe, examined, task.headline)
+    comparisons = _comparisons(recipe, outcomes, rows, task.higher_is_better)
+    reference_step = next(arm["seconds_per_step"] for arm in arms if arm["name"] == recipe.reference)
+    plain = not next(arm for arm in recipe.arms if arm.name == recipe.reference).terms
+    for arm in arms:
+        arm["plain_steps"] = arm["seconds_per_step"] / reference_step if plain and reference_step else None
+    return {
+        "name": recipe.name,
+        "headline": task.headline,
+        "higher_is_better": task.higher_is_better,
+        "reference": recipe.reference,
+        "splits": len(splits),
+        "rows": rows,
+        "tested": len(splits) >= FEWEST_SPLITS_TESTED,
+        "arms": arms,
+        "comparisons": comparisons,
+        "weights": _weight_curves(recipe, results, task.headline),
+    }
+
+
+def _arm(
+    recipe: Recipe,
+    name: str,
+    results: Sequence[Result],
+    chosen: Mapping[tuple[str, int], Result],
+    examined: Mapping[tuple[str, int], Result],
+    headline: str,
+) -> dict[str, Any]:
+    own = [result for result in results if result["arm"] == name]
+    done = [result for result in own if result["status"] == "ok"]
+    taken = [chosen[name, split] for split in range(recipe.data.splits)]
+    measured = [examined[name, split] for split in range(recipe.data.splits)]
+    scores = [each["test"][headline] for each in measured]
+    return {
+        "name": name,
+        "chosen": [
+            {key: each[key] for key in ("id", "split", "trial", "weight", "best_epoch")}
+            | {"validation": each["validation"][headline], "key": each.get("key")}
+            for each in taken
+        ],
+        "test": {metric: [each["test"][metric] for each in measured] for metric in measured[0]["test"]},
+        "interval": _interval(recipe, scores, measured[0]["rows"]),
+        "noise": _noise(measured, headline),
+        "gini": [each["gini"] for each in measured],
+        "total_variation": [each.get("total_variation") for each in measured],
+        "gap": [each["gap"] for each in measured],
+        "relative_gap": [each["relative_gap"] for each in measured],
+        "fits": len(own),
+        "diverged": len(own) - len(done),
+        "steps": sum(result["steps"] for result in done),
+        "seconds": sum(result["seconds"] for result in done),
+        "seconds_per_step": median(result["seconds"] / result["steps"] for result in done),
+    }
+
+
+def _noise(measured: Sequence[Result], headline: str) -> dict[str, list[dict[str, Any]]]:
+    kinds = measured[0]["noise"]
+    return {
+        kind: [
+            {"level": first["level"], "scores": [each["noise"][kind][i][headline] for each in measured]}
+            for i, first in enumerate(kinds[kind])
+        ]
+        for kind in kinds
+    }
+
+
+def _outcomes(
+    recipe: Recipe, examined: Mapping[tuple[str, int], Result], headline: str
+) -> dict[str, dict[str, list[float]]]:
+    """For each thing compared, for each arm, one score for each split."""
+    splits = range(recipe.data.splits)
+    found = {CLEAN: {a.name: [examined[a.name, s]["test"][headline] for s in splits] for a in recipe.arms}}
+    for kind in examined[recipe.arms[0].name, 0]["noise"]:
+        found[kind] = {
+            arm.name: [_mean(level[headline] for level in examined[arm.name, s]["noise"][kind]) for s in splits]
+            for arm in recipe.arms
+        }
+    return found
+
+
+def _comparisons(
+    recipe: Recipe,
+    outcomes: Mapping[str, Mapping[str, Sequence[float]]],
+    rows: Mapping[str, int],
+    higher_is_better: bool,
+) -> list[dict[str, Any]]:
+    """Each arm against the reference, for each outcome; p-values adjusted over all of them."""
+    found: list[dict[str, Any]] = []
+    for outcome, scores in outcomes.items():
+        for arm in recipe.arms:
+            if arm.name == recipe.reference:
+                continue
+            ours, theirs = scores[arm.name], scores[recipe.reference]
+            better = [(a > b) if higher_is_better else (a < b) for a, b in zip(ours, theirs, strict=True)]
+            found.append(
+                {
+                    "arm": arm.name,
+                    "outcome": outcome,
+                    "mean": _mean(ours),
+                    "reference_mean": _mean(theirs),
+                    "differences": [a - b for a, b in zip(ours, theirs, strict=True)],
+                    "better": sum(better),
+                    **_difference(recipe, ours, theirs, rows),
+                }
+            )
+    adjusted = holm([each["p"] for each in found])
+    for each, p in zip(found, adjusted, strict=True):
+        each["p_holm"] = p
+        each["verdict"] = verdict(each, recipe.compare, higher_is_better)
+    return found
+
+
+def _difference(
+    recipe: Recipe, ours: Sequence[float], theirs: Sequence[float], rows: Mapping[str, int]
+) -> dict[str, Any]:
+    """Corrected for splits that share rows. A model is made of training and validation rows: it is chosen by them."""
+    if len(ours) < 2:
+        single = ours[0] - theirs[0]
+        return {"difference": single, "low": None, "high": None, "p": None, "n": 1}
+    made_of = rows["train"] + rows["validation"]
+    found = asdict(paired_difference(ours, theirs, made_of, rows["test"], recipe.compare.confidence))
+    del found["confidence"]
+    return found
+
+
+def _interval(recipe: Recipe, scores: Sequence[float], rows: Mapping[str, int]) -> dict[str, Any]:
+    """Mean score and its interval, with the same correction."""
+    found = _difference(recipe, scores, [0.0] * len(scores), rows)
+    return {"mean": found["difference"], "low": found["low"], "high": found["high"]}
+
+
+def _weight_curves(recipe: Recipe, results: Sequence[Result], headline: str) -> dict[str, list[dict[str, Any]]]:
+    """Validation score at each weight: mean over splits, diverged fits left out and counted."""
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for arm in recipe.arms:
+        for trial in range(recipe.trials_per_arm):
+            own = [r for r in results if r["arm"] == arm.name and r["trial"] == trial]
+            done = [r["validation"][headline] for r in own if r["status"] == "ok"]
+            curves.setdefault(arm.name, []).append(
+                {
+                    "weight": arm.weights[trial] if arm.weights else None,
+                    "mean": _mean(done) if done else None,
+                    "scores": done,
+                    "diverged": len(own) - len(done),
+                }
+            )
+    return curves
+
+
+def _mean(values: Any) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed)
