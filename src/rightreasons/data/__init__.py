@@ -1,0 +1,33 @@
+"""Data sets by name, repeated splits, preprocessing that cannot leak, and noise.
+
+>>> data = load("nhefs")
+>>> split = next(splits(data, count=1, train=100, validation=100, seed=0))
+>>> fitted = Preprocessing.fit(data.rows(split.train))
+>>> train = fitted(data.rows(split.train))
+>>> tuple(train.x.shape), len(train.groups), Preprocessing.from_json(fitted.to_json()) == fitted
+((100, 52), 45, True)
+"""
+
+from rightreasons.data._dataset import Column, DataSet, sum_groups
+from rightreasons.data._fetch import data_folder
+from rightreasons.data._images import corrupt, rescale
+from rightreasons.data._preprocessing import FittedColumn, Preprocessing
+from rightreasons.data._registry import describe, fetch, load, names
+from rightreasons.data._splits import Split, splits
+
+__all__ = [
+    "Column",
+    "DataSet",
+    "FittedColumn",
+    "Preprocessing",
+    "Split",
+    "corrupt",
+    "data_folder",
+    "describe",
+    "fetch",
+    "load",
+    "names",
+    "rescale",
+    "splits",
+    "sum_groups",
+]

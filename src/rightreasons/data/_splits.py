@@ -1,0 +1,141 @@
+"""Repeated random splits."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from rightreasons.core._errors import DataError
+from rightreasons.data._dataset import DataSet
+
+
+class Split(NamedTuple):
+    """Rows to train on, to choose by and to judge by: three disjoint, shuffled index tensors."""
+
+    train: Int64[Tensor, " n"]
+    validation: Int64[Tensor, " v"]
+    test: Int64[Tensor, " t"]
+
+
+Size = int | float | None
+_PARTS = Split._fields
+
+
+def splits(
+    data: DataSet | Shaped[Tensor, "N *L"],
+    count: int,
+    train: Size,
+    validation: Size,
+    test: Size = None,
+    seed: int = 0,
+    stratify: bool = True,
+) -> Iterator[Split]:
+    """Repeated random splits of the rows; split i depends on (seed, i) only, so more splits extend fewer.
+
+    Stratified parts have each class in proportion to the rows left, rounded by the largest remainder. Rows
+    beyond the three sizes are not used. Cost: O(N) per split.
+
+    Args:
+        data: a data set, or the labels; integer labels are classes, other labels are never stratified.
+        count: number of splits.
+        train: a number of rows, a fraction of all rows (rounded down), or None for all rows left over.
+        validation: as `train`; 0 for none.
+        test: as `train`; by default all rows left over.
+        seed: any integer >= 0.
+        stratify: keep class proportions.
+
+    Raises:
+        DataError: sizes that are not sizes or add up to more than there is, or a part that would miss a class
+            (any class when stratified; all but one otherwise), or labels that are all of one class.
+
+    >>> y = torch.tensor([0, 0, 0, 1, 1, 1])
+    >>> [len(part) for part in next(splits(y, count=1, train=2, validation=2))]
+    [2, 2, 2]
+    """
+    y = data.y if isinstance(data, DataSet) else data
+    sizes = _sizes(y.shape[0], (train, validation, test))
+    is_class = y.ndim == 1 and not (y.is_floating_point() or y.is_complex())
+    labels = y.cpu().numpy() if is_class else None
+    if count < 1 or seed < 0:
+        raise DataError(f"count must be at least 1 and seed at least 0, got count={count}, seed={seed}.")
+    if labels is not None and len(np.unique(labels)) == 1:
+        raise DataError(
+            f"All {len(labels)} labels are class {labels[0]}: there is nothing to tell apart. Check how the "
+            "label was read, or make it floating if it is not a class: y.float()."
+        )
+    strata = labels if stratify and labels is not None else np.zeros(y.shape[0], dtype=np.int64)
+    return _generate(labels, strata, count, sizes, seed, stratify)
+
+
+def _generate(
+    labels: np.ndarray | None,
+    strata: np.ndarray,
+    count: int,
+    sizes: tuple[int, ...],
+    seed: int,
+    stratify: bool,
+) -> Iterator[Split]:
+    for index in range(count):
+        parts = _one(strata, sizes, np.random.default_rng([seed, index]))
+        if labels is not None:
+            for name, part in zip(_PARTS, parts, strict=True):
+                _require_classes(name, labels[part], labels, every=stratify)
+        yield Split(*(torch.from_numpy(part) for part in parts))
+
+
+def _one(strata: np.ndarray, sizes: tuple[int, ...], rng: np.random.Generator) -> list[np.ndarray]:
+    """Shuffle each stratum once, then hand out its next rows to each part in turn."""
+    pools = [rng.permutation(np.flatnonzero(strata == value)) for value in np.unique(strata)]
+    parts = []
+    for size in sizes:
+        shares = _shares(np.array([len(pool) for pool in pools]), size, rng)
+        part = np.concatenate([pool[:share] for pool, share in zip(pools, shares, strict=True)])
+        pools = [pool[share:] for pool, share in zip(pools, shares, strict=True)]
+        parts.append(rng.permutation(part))
+    return parts
+
+
+def _shares(left: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`size` divided in proportion to `left`: the whole parts, then one more for the largest remainders."""
+    exact = left * size  # over left.sum(): kept as integers, so that equal remainders are equal
+    shares, remainder = exact // max(left.sum(), 1), exact % max(left.sum(), 1)
+    order = np.lexsort((rng.random(len(left)), -remainder))
+    shares[order[: size - shares.sum()]] += 1
+    return shares
+
+
+def _sizes(rows: int, asked: tuple[Size, ...]) -> tuple[int, ...]:
+    sizes: list[int | None] = []
+    for name, size in zip(_PARTS, asked, strict=True):
+        fraction = isinstance(size, float) and 0 < size < 1
+        whole = isinstance(size, int) and not isinstance(size, bool) and size >= (1 if name == "train" else 0)
+        if size is not None and not fraction and not whole:
+            least = 1 if name == "train" else 0
+            raise DataError(
+                f"{name} must be a number of rows (at least {least}), a fraction between 0 and 1, or None "
+                f"for the rows left over, got {size!r}."
+            )
+        sizes.append(int(size * rows + 1e-9) if isinstance(size, float) else size)
+    known = sum(size for size in sizes if size is not None)
+    if sizes.count(None) > 1 or known > rows or (None in sizes and known == rows) or sizes[0] == 0:
+        raise DataError(
+            f"train={asked[0]}, validation={asked[1]}, test={asked[2]} cannot be taken from {rows} rows: at "
+            "most one may be None, and each needs at least one row that no other has. Ask for fewer rows."
+        )
+    return tuple(rows - known if size is None else size for size in sizes)
+
+
+def _require_classes(name: str, part: np.ndarray, labels: np.ndarray, every: bool) -> None:
+    present, wanted = np.unique(part), np.unique(labels)
+    enough = len(wanted) if every else 2
+    if len(part) and len(present) < enough:
+        absent = [int(label) for label in wanted if label not in present]
+        raise DataError(
+            f"The {name} part of {len(part)} rows has no row of class {absent}, of which there are "
+            f"{[int((labels == label).sum()) for label in absent]} in all: it can neither teach nor judge "
+            f"it. Ask for more {name} rows, {'merge rare classes' if every else 'stratify=True'}, or drop "
+            "those rows."
+        )

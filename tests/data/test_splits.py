@@ -1,0 +1,112 @@
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rightreasons.core._errors import DataError
+from rightreasons.data import DataSet, splits
+
+Y = torch.tensor([0] * 80 + [1] * 20)
+
+
+def test_parts_are_disjoint_sized_and_cover_what_was_asked():
+    for split in splits(Y, 5, train=30, validation=0.2, test=None):
+        assert [len(part) for part in split] == [30, 20, 50]
+        assert sorted(torch.cat(split).tolist()) == list(range(100))
+
+
+def test_rows_beyond_the_sizes_are_left_out():
+    split = next(splits(Y, 1, train=10, validation=10, test=10))
+    assert len(set(torch.cat(split).tolist())) == 30
+
+
+def test_stratified_parts_keep_the_class_shares():
+    for split in splits(Y, 5, train=30, validation=20):
+        assert [int(Y[part].sum()) for part in split] == [6, 4, 10]
+
+
+@given(
+    st.lists(st.integers(10, 40), min_size=2, max_size=5),
+    st.floats(0.2, 0.5),
+    st.floats(0.2, 0.4),
+    st.integers(0, 9),
+)
+def test_every_class_is_within_two_rows_of_its_share(counts, train, validation, seed):
+    y = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
+    split = next(splits(y, 1, train, validation, seed=seed))
+    assert sorted(torch.cat(split).tolist()) == list(range(len(y)))
+    for part, (label, count) in itertools.product(split, enumerate(counts)):
+        assert abs(int((y[part] == label).sum()) - count * len(part) / len(y)) < 2
+
+
+def test_a_seed_fixes_the_splits_and_more_splits_extend_fewer():
+    few, many = list(splits(Y, 2, 20, 20, seed=3)), list(splits(Y, 4, 20, 20, seed=3))
+    for a, b in zip(few, many, strict=False):
+        assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+    assert not torch.equal(many[2].train, many[3].train)
+    assert not torch.equal(many[0].train, next(splits(Y, 1, 20, 20, seed=4)).train)
+
+
+def test_the_global_random_state_is_not_touched():
+    before = torch.get_rng_state()
+    list(splits(Y, 3, 20, 20))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_every_row_is_as_likely_as_another_of_its_class():
+    picked = torch.zeros(100)
+    for split in splits(Y, 400, train=50, validation=0):
+        picked[split.train] += 1
+    # 400 draws at 1/2: a standard deviation of 10 rows; the extreme of 100 rows stays within 5.
+    assert (picked - 200).abs().max() < 50
+
+
+def test_numbers_as_labels_are_split_at_random():
+    y = torch.linspace(0, 1, 10)
+    data = DataSet("d", torch.zeros(10, 1), y)
+    assert [len(part) for part in next(splits(data, 1, train=0.5, validation=0.25))] == [5, 2, 3]
+
+
+def test_no_validation_rows_is_allowed():
+    assert [len(part) for part in next(splits(Y, 1, train=None, validation=0, test=40))] == [60, 0, 40]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "match"),
+    [
+        ((0, 10, 10), "train must be a number of rows .at least 1"),
+        ((10, -1, 10), "validation must be a number of rows .at least 0"),
+        ((10, 10, 1.0), "test must be .* got 1.0"),
+        ((True, 10, 10), "train must be .* got True"),
+        ((90, 20, None), "cannot be taken from 100 rows"),
+        ((50, 50, None), "cannot be taken from 100 rows"),
+        ((None, None, 10), "at most one may be None"),
+        ((0.001, 10, 10), "cannot be taken from 100 rows"),
+    ],
+)
+def test_impossible_sizes_are_refused_before_anything_is_drawn(sizes, match):
+    with pytest.raises(DataError, match=match):
+        splits(Y, 1, *sizes)
+
+
+@pytest.mark.parametrize(("count", "seed"), [(0, 0), (1, -1)])
+def test_count_and_seed_are_checked(count, seed):
+    with pytest.raises(DataError, match="count must be at least 1 and seed at least 0"):
+        splits(Y, count, 10, 10, seed=seed)
+
+
+def test_labels_of_one_class_are_refused():
+    with pytest.raises(DataError, match="All 9 labels are class 3"):
+        splits(torch.full((9,), 3), 1, 3, 3)
+
+
+def test_a_part_without_a_class_is_refused():
+    rare = torch.tensor([0] * 98 + [1] * 2)
+    with pytest.raises(
+        DataError, match=r"no row of class \[1\], of which there are \[2\].*merge rare classes"
+    ):
+        list(splits(rare, 1, train=30, validation=30))
+    with pytest.raises(DataError, match="stratify=True"):
+        list(splits(rare, 20, train=10, validation=10, stratify=False))
