@@ -314,3 +314,15 @@ class TestStandardErrors:
         torch.testing.assert_close(
             plan.estimate(sums, differences).gap, differences.mean(1) - alone.sum(1), rtol=0, atol=1e-10
         )
+
+
+def test_one_row_with_several_sets_of_draws():
+    plan, g, differences = setting(5, rows=2)
+    (x,), (r,) = plan.draws.xs, plan.draws.references
+    once = Kriging().plan(Draws((x[:1],), (r,), plan.draws.indices, plan.draws.alphas))
+    often = Kriging().plan(Draws((x[:1].expand(2, 3),), (r,), plan.draws.indices, plan.draws.alphas))
+    torch.testing.assert_close(once.draws.points(slice(0, 5)), often.draws.points(slice(0, 5)))
+    sums = once.statistics((g,), slice(0, 5))
+    torch.testing.assert_close(sums, often.statistics((g,), slice(0, 5)))
+    same = differences[:1].expand(2, -1)
+    torch.testing.assert_close(once.estimate(sums, same), often.estimate(sums, same))

@@ -57,7 +57,7 @@ class Draws:
     """Some rows, their references, and where on each path gradients are taken.
 
     Args:
-        xs: what is explained, (b, *F) for each input.
+        xs: what is explained, (b, *F) for each input; one row may have b sets of draws.
         references: all R references, (R, *F) for each input.
         indices: which reference each draw uses: (n,) shared by the rows, or (b, n).
         alphas: how far from the reference towards x, in (0, 1); same shape.

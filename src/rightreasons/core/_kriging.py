@@ -130,7 +130,8 @@ class KrigingPlan(Plan):
         """(1 / R) sum_rs (x_i - r_i) weights_rs (x_i - s_i), (b, F) for each input."""
         results = []
         for x, r in zip(*self._flat, strict=True):
-            rows = [((row - r) * (w @ (row - r))).sum(0) for row, w in zip(x, weights, strict=True)]
+            sets = zip(x.expand(len(weights), -1), weights, strict=True)
+            rows = [((row - r) * (w @ (row - r))).sum(0) for row, w in sets]
             results.append(torch.stack(rows) / self._references)
         return results
 
@@ -165,29 +166,26 @@ class KrigingPlan(Plan):
     @cached_property
     def _drawn(self) -> tuple[Tensor, Float[Tensor, "b n"]]:
         """The reference of every draw, and how much of the way from x to it is left: z = x - left (x - r)."""
-        shape = (self._gram.shape[0], self.draws.count)
+        sets = max(self._gram.shape[0], self.draws.indices.shape[0] if self.draws.indices.ndim > 1 else 1)
         left = 1 - self.draws.alphas.to(self._gram)
+        shape = (sets, self.draws.count)
         return self.draws.indices.to(left.device).expand(shape), left.expand(shape)
 
     @cached_property
     def _kernel(self) -> Float[Tensor, "b n n"]:
         indices, left = self._drawn
-        cross = _rows(self._unit, indices).mT
-        cross = _rows(cross, indices) * left.unsqueeze(1) * left.unsqueeze(2)
-        squares = torch.diagonal(cross, dim1=1, dim2=2)
-        return _matern(cross, squares, squares) + NUGGET * torch.eye(self.draws.count).to(cross)
+        return torch.stack([_between_draws(*row) for row in zip(self._unit_rows, indices, left, strict=True)])
 
     @cached_property
     def _to_paths(self) -> Float[Tensor, "b R n"]:
         """Covariance of the gradient at each draw with the mean gradient on each path."""
         indices, left = self._drawn
-        cross = _rows(self._unit, indices).mT * left.unsqueeze(1)
-        lengths = torch.diagonal(self._unit, dim1=1, dim2=2)
-        squares = lengths.gather(1, indices) * left.square()
-        total = torch.zeros_like(cross)
-        for q, weight in _nodes():
-            total = total + weight * _matern(q * cross, q**2 * lengths, squares)
-        return total
+        rows = zip(self._unit_rows, indices, left, strict=True)
+        return torch.stack([_paths_to_draws(*row) for row in rows])
+
+    @property
+    def _unit_rows(self) -> Float[Tensor, "b R R"]:
+        return self._unit.expand(self._drawn[0].shape[0], -1, -1)
 
     @cached_property
     def _between_paths(self) -> Float[Tensor, "b R R"]:
@@ -225,15 +223,37 @@ def _metric(u: Float[Tensor, "R F"]) -> Float[Tensor, "F"]:
     return torch.where(moved, 1 / torch.where(moved, mean_square, 1.0), 0.0)
 
 
-def _rows(matrix: Float[Tensor, "b R C"], indices: Tensor) -> Float[Tensor, "b n C"]:
-    return matrix.gather(1, indices.unsqueeze(2).expand(-1, -1, matrix.shape[2]))
-
-
-def _matern(cross: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """(1 + q) exp(-q), q = sqrt(3) distance, from inner products and squared norms."""
-    squared = (first.unsqueeze(-1) + second.unsqueeze(-2) - 2 * cross).clamp(min=0)
-    q = (3 * squared + 1e-14).sqrt()  # the root has no derivative at zero, the kernel has
+def _matern(squared: Tensor) -> Tensor:
+    """(1 + q) exp(-q) with q = sqrt(3) distance."""
+    q = (3 * squared.clamp(min=0) + 1e-14).sqrt()  # the root has no derivative at zero, the kernel has
     return (1 + q) * torch.exp(-q)
+
+
+def _squared(
+    cross: Float[Tensor, "m k"], first: Float[Tensor, "m"], second: Float[Tensor, "k"], scale: float = 1.0
+) -> Float[Tensor, "m k"]:
+    """Squared distances from squared norms and inner products; the latter times `scale`."""
+    return torch.add(first.unsqueeze(1) + second, cross, alpha=-2 * scale)
+
+
+def _between_draws(
+    gram: Float[Tensor, "R R"], indices: Tensor, left: Float[Tensor, "n"]
+) -> Float[Tensor, "n n"]:
+    cross = gram[indices][:, indices] * left * left.unsqueeze(1)
+    return _matern(_squared(cross, cross.diagonal(), cross.diagonal())) + NUGGET * torch.eye(len(left)).to(
+        cross
+    )
+
+
+def _paths_to_draws(
+    gram: Float[Tensor, "R R"], indices: Tensor, left: Float[Tensor, "n"]
+) -> Float[Tensor, "R n"]:
+    cross, lengths = gram[:, indices] * left, gram.diagonal()
+    squares = lengths[indices] * left.square()
+    total = torch.zeros_like(cross)
+    for q, weight in _nodes():
+        total = total + weight * _matern(_squared(cross, q**2 * lengths, squares, q))
+    return total
 
 
 def _between_paths(gram: Float[Tensor, "R R"]) -> Float[Tensor, "R R"]:
@@ -242,9 +262,9 @@ def _between_paths(gram: Float[Tensor, "R R"]) -> Float[Tensor, "R R"]:
     for p, first in _nodes():
         for q, second in _nodes():
             if q < p:
-                k = _matern(p * q * gram, p**2 * lengths, q**2 * lengths)
+                k = _matern(_squared(gram, p**2 * lengths, q**2 * lengths, p * q))
                 total = total + first * second * (k + k.T)
-        total = total + first**2 * _matern(p**2 * gram, p**2 * lengths, p**2 * lengths)
+        total = total + first**2 * _matern(_squared(gram, p**2 * lengths, p**2 * lengths, p**2))
     return total
 
 
