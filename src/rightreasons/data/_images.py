@@ -16,8 +16,9 @@ _NOISES = ("gaussian", "salt_and_pepper")
 def rescale(data: DataSet, bounds: tuple[float, float] = (-0.5, 0.5)) -> DataSet:
     """Map the inputs linearly from the range the data set states to another, [-0.5, 0.5] as in [erion2021].
 
-    x' = low' + (x - low) (high' - low') / (high - low). No statistic is fitted, so nothing can leak. Cost:
-    one copy.
+    x' = low' + (x - low) (high' - low') / (high - low). Nothing is fitted, so nothing can leak.
+
+    Cost: one copy.
 
     Raises:
         DataError: the data set does not state its bounds.
@@ -51,9 +52,8 @@ def corrupt(
     With z standard normal for every element:
 
     - "gaussian": clip(x + level * z); `level` is the standard deviation, in units of x.
-    - "salt_and_pepper": the share `level` of the elements, those with |z| beyond the quantile of 1 - level /
-    2, is
-      set to the upper bound where z > 0 and to the lower where z < 0, as in the code of [erion2021].
+    - "salt_and_pepper": the share `level` of the elements, those with |z| beyond the quantile of 1 - level / 2,
+      is set to the upper bound where z > 0 and to the lower where z < 0, as in the code of [erion2021].
 
     z does not depend on the level: with the same generator state, noise only grows with it. Each colour
     channel draws its own noise. Level 0 returns x clipped. Cost: one draw per element, on the CPU.

@@ -135,8 +135,7 @@ DROPPED: Mapping[str, str] = {
 def read_nhefs(path: Path) -> tuple[Tensor, Tensor, tuple[Column, ...], tuple[str, ...]]:
     """Inputs (1629, 45) with NaN where missing, labels, columns and ids from the Stata file.
 
-    Raises: MissingExtraError without pandas; DataError if the file has other columns than the two tables
-    here.
+    Raises: MissingExtraError without pandas; DataError if the file has other columns than the two tables.
     """
     try:
         import pandas as pd

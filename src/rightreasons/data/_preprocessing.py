@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,8 +27,7 @@ class FittedColumn:
         name: the column.
         description: what it holds.
         levels: its categories, in the order of its one-hot features; empty for a number.
-        fill: what replaces a missing number, in the column's units; 0 for categories, which are then all
-        zero.
+        fill: what replaces a missing number, in the column's units; 0 for categories (all zero).
         indicator: whether a last feature says that the value was missing.
         centre: what is subtracted from each feature.
         scale: what each feature is then divided by.
@@ -92,8 +92,7 @@ class Preprocessing:
             training: the training rows, and no others.
             impute: "mean" (as [erion2021]) or "median", of the numbers that are there.
             indicators: add "... is missing" features for the columns named, or (True) for those with a
-            missing value
-                in training.
+                missing value in training.
             standardise: "all" features (as [erion2021]), "numbers" only, or "none".
 
         Raises:
@@ -120,9 +119,8 @@ class Preprocessing:
     def __call__(self, data: DataSet) -> DataSet:
         """The same rows as the model sees them: float32, no missing values, one column per feature.
 
-        Columns are matched by name, whatever their order; columns that were not there in training are
-        ignored.
-        Cost: one copy of the table.
+        Columns are matched by name, whatever their order; columns that training did not have are
+        ignored. Cost: one copy of the table.
 
         Raises: DataError if a column is missing or has changed kind, or holds what is refused by `fit`.
         """
@@ -159,15 +157,17 @@ class Preprocessing:
         """
         try:
             content = json.loads(text)
-            if content["version"] != _VERSION:
-                raise DataError(
-                    f"Preprocessing of version {content['version']} was saved by another release."
-                )
-            return cls(tuple(_read(each) for each in content["columns"]))
+            version, columns = content["version"], tuple(_read(each) for each in content["columns"])
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(
                 f"This is not a saved preprocessing: {error}. It must be what Preprocessing.to_json() wrote."
             ) from error
+        if version != _VERSION:
+            raise DataError(
+                f"This preprocessing must be of version {_VERSION}, got {version!r}: another release saved it, and "
+                "its numbers may mean something else. Install that release, or fit again."
+            )
+        return cls(columns)
 
 
 def _read(saved: dict[str, Any]) -> FittedColumn:
@@ -186,7 +186,9 @@ def _start(column: Column, values: Tensor, impute: str, indicator: bool) -> Fitt
             f"Column {column.name!r} has no value in the {values.numel()} training rows: nothing can be "
             "learned from it, and nothing can fill it. Leave the column out, or train on more rows."
         )
-    fill = 0.0 if column.levels else float(there.mean() if impute == "mean" else there.quantile(0.5))
+    fill = (
+        0.0 if column.levels else float(there.mean() if impute == "mean" else np.median(there.cpu().numpy()))
+    )
     return FittedColumn(column.name, column.description, column.levels, fill, indicator, (), ())
 
 
@@ -249,7 +251,5 @@ def _require_table(data: DataSet) -> None:
 
 def _require_column(name: str, known: tuple[str, ...]) -> int:
     if name not in known:
-        raise DataError(
-            f"There is no column {name!r}, which the model was trained on. {did_you_mean(name, known)}"
-        )
+        raise DataError(f"There is no column {name!r}, which is needed. {did_you_mean(name, known)}")
     return known.index(name)

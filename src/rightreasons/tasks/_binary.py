@@ -25,8 +25,7 @@ class Binary:
     loss = sum_i w_{y_i} [log(1 + exp z_i) - y_i z_i] / sum_i w_{y_i}.
 
     Cost: one pass over B numbers. Outputs and labels may each be (B,) or (B, 1); both are viewed as (B,), so
-    they never broadcast against each other. Labels may be bool, integer or floating; anything but 0 and 1 is
-    refused.
+    they never broadcast against each other. Labels may be bool, integer or floating; all but 0 and 1 is refused.
 
     Args:
         weights: loss weight of label 0 and of label 1; None weighs rows alike.

@@ -20,13 +20,11 @@ class Custom:
 
     Args:
         function: the loss; must return one number.
-        select: labels to explained target, for a loss whose labels are not what is to be explained; None
-        takes
-            integer labels as class indices and otherwise explains the only output.
+        select: labels to explained target, for a loss whose labels are not what is to be explained;
+            None takes integer labels as class indices and otherwise explains the only output.
 
     Raises:
-        ShapeError: the loss is not one number, or floating labels (B,) meet outputs (B, 1), which would
-        broadcast.
+        ShapeError: the loss is not one number, or floating labels (B,) meet outputs (B, 1).
 
     >>> from torch.nn import functional as F
     >>> task = Custom(F.cross_entropy)

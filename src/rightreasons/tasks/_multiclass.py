@@ -29,8 +29,7 @@ class MultiClass:
         weights: loss weight of each class; None weighs rows alike.
 
     Raises:
-        InputError: labels that are not integers in 0..C-1, integer outputs, bad weights, fewer than two
-        classes.
+        InputError: labels that are not integers in 0..C-1, integer outputs, bad fields.
         ShapeError: outputs that are not (B, C), labels that are not (B,), an empty batch.
 
     >>> import torch

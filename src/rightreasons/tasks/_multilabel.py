@@ -22,16 +22,16 @@ from rightreasons.tasks._scores import NAN, auc, finite
 class MultiLabel:
     """L labels 0 or 1 from L logits per row, P(y_l = 1) = sigmoid(z_l), independent given the row.
 
-    loss = mean over rows and labels of -p_l y log sigmoid(z) - (1 - y) log sigmoid(-z). Cost: one pass over B
-    x L.
+    loss = mean over rows and labels of -p_l y log sigmoid(z) - (1 - y) log sigmoid(-z).
+
+    Cost: one pass over B x L numbers.
 
     Args:
         labels: number of labels L.
         positive_weights: p_l, the loss weight of a 1 of each label relative to a 0; None weighs them alike.
 
     Raises:
-        InputError: labels other than 0 and 1, NaN labels, integer outputs, bad weights, fewer than two
-        labels.
+        InputError: labels other than 0 and 1, NaN labels, integer outputs, bad fields.
         ShapeError: outputs or labels that are not (B, L), different numbers of rows, an empty batch.
 
     >>> import torch
