@@ -58,9 +58,7 @@ def expected_gradients(
 
 def exact_expected_gradients(score: Score, x: Tensor, references: Tensor, steps: int = 40) -> Tensor:
     """Every reference, the integral by Gauss-Legendre."""
-    each = [
-        integrated_gradients(score, x, r.expand_as(x), "GaussLegendre", steps) for r in references
-    ]
+    each = [integrated_gradients(score, x, r.expand_as(x), "GaussLegendre", steps) for r in references]
     return torch.stack(each).mean(0)
 
 

@@ -155,8 +155,18 @@ def checked_score(target: Any, output: Any, z: Any) -> Tensor:
 
 
 WRONG: dict[str, tuple[Any, str, Any, str]] = {
-    "callable and output": (lambda z: z[:, 0], "loss", outputs(CLASSES), "a callable target is the whole score"),
-    "callable of wrong shape": (lambda z: z, "logit", outputs(CLASSES), r"one score per row, \(4,\); got \(4, 3\)"),
+    "callable and output": (
+        lambda z: z[:, 0],
+        "loss",
+        outputs(CLASSES),
+        "a callable target is the whole score",
+    ),
+    "callable of wrong shape": (
+        lambda z: z,
+        "logit",
+        outputs(CLASSES),
+        r"one score per row, \(4,\); got \(4, 3\)",
+    ),
     "callable of a number": (lambda z: 1.0, "logit", outputs(CLASSES), "got float"),
     "no tensor": (0, "logit", (outputs(CLASSES), 1), "must return a tensor to be explained; got tuple"),
     "number": (0, "logit", outputs(CLASSES).sum(), r"got output \(\) for 4 rows.*squeeze"),
@@ -166,22 +176,62 @@ WRONG: dict[str, tuple[Any, str, Any, str]] = {
     "rows": (classes()[:3], "logit", outputs(CLASSES), r"target of shape \(3,\) does not match 4 input rows"),
     "float": (classes().double(), "logit", outputs(CLASSES), "class index .*got torch.float64"),
     "bool": (classes().bool(), "logit", outputs(CLASSES), "class index .*got torch.bool"),
-    "complex": (classes().to(torch.complex64), "logit", outputs(CLASSES), "class index .*got torch.complex64"),
+    "complex": (
+        classes().to(torch.complex64),
+        "logit",
+        outputs(CLASSES),
+        "class index .*got torch.complex64",
+    ),
     "too large": (3, "logit", outputs(CLASSES), "target index 3 is out of range for 3 outputs"),
     "negative": (-1, "logit", outputs(CLASSES), "target index -1 is out of range"),
-    "one row too large": (torch.tensor([0, 1, 2, 3]), "logit", outputs(CLASSES), "target index 3 is out of range"),
+    "one row too large": (
+        torch.tensor([0, 1, 2, 3]),
+        "logit",
+        outputs(CLASSES),
+        "target index 3 is out of range",
+    ),
     "last row negative": (torch.tensor([0, 1, 2, -1]), "margin", outputs(CLASSES), "target index -1 is out"),
     "class of one output": (1, "logit", outputs(1), "A one-output model takes target=None"),
-    "second dimension": ((0, 2), "logit", outputs(CLASSES, TIMES), r"out of range for 2 outputs \(dimension 2\)"),
+    "second dimension": (
+        (0, 2),
+        "logit",
+        outputs(CLASSES, TIMES),
+        r"out of range for 2 outputs \(dimension 2\)",
+    ),
     "too many indices": ((0, 1), "logit", outputs(CLASSES), "2 indices cannot index an output of shape"),
     "too few indices": (0, "logit", outputs(CLASSES, TIMES), r"leaves \(2,\) values for each row"),
-    "too few in a tensor": (classes(), "logit", outputs(CLASSES, TIMES), r"leaves \(2,\) values for each row"),
-    "sum of several dimensions": (None, "sum_log_probability", outputs(CLASSES, TIMES), r"leaves \(2,\) values"),
-    "labels of wrong shape": (torch.zeros(ROWS, 2), "loss", outputs(1), r"labels of shape \(4, 2\) do not match 4"),
-    "labels not binary": (torch.tensor([0, 1, 2, 1]), "loss", outputs(1), r"labels lie in \[0, 1\]; got \[0, 2\]"),
+    "too few in a tensor": (
+        classes(),
+        "logit",
+        outputs(CLASSES, TIMES),
+        r"leaves \(2,\) values for each row",
+    ),
+    "sum of several dimensions": (
+        None,
+        "sum_log_probability",
+        outputs(CLASSES, TIMES),
+        r"leaves \(2,\) values",
+    ),
+    "labels of wrong shape": (
+        torch.zeros(ROWS, 2),
+        "loss",
+        outputs(1),
+        r"labels of shape \(4, 2\) do not match 4",
+    ),
+    "labels not binary": (
+        torch.tensor([0, 1, 2, 1]),
+        "loss",
+        outputs(1),
+        r"labels lie in \[0, 1\]; got \[0, 2\]",
+    ),
     "label not binary": (-1, "loss", outputs(1), r"labels lie in \[0, 1\]; got \[-1, -1\]"),
     "labels NaN": (torch.tensor([0, 1, torch.nan, 1]), "loss", outputs(1), r"labels lie in \[0, 1\]"),
-    "one class": ((0, 1), "probability", outputs(1, TIMES), "its softmax is constant and its maps would be zero"),
+    "one class": (
+        (0, 1),
+        "probability",
+        outputs(1, TIMES),
+        "its softmax is constant and its maps would be zero",
+    ),
 }
 
 

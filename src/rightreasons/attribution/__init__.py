@@ -1,13 +1,16 @@
 """Attribution methods: frozen values called with the model."""
 
+from rightreasons.attribution._attribution import Attribution, Axioms, Evaluations, Explanation
 from rightreasons.attribution._expected import ExpectedGradients, reference_output
 from rightreasons.attribution._gradient import Gradient, InputTimesGradient
 from rightreasons.attribution._integrated import IntegratedGradients
-from rightreasons.attribution._path import Evaluations, Explanation, PathAttribution
+from rightreasons.attribution._path import PathAttribution
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
 from rightreasons.core._paths import GaussLegendre, Left, Midpoint, Quadrature, Right, Trapezoid
 
 __all__ = [
+    "Attribution",
+    "Axioms",
     "Complete",
     "ControlVariate",
     "Estimator",

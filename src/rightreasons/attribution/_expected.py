@@ -7,16 +7,15 @@ from typing import Any, Literal, Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
+from rightreasons.attribution._attribution import Explanation, positive
 from rightreasons.attribution._path import (
     ROWS_AT_ONCE,
     Call,
-    Explanation,
     PathAttribution,
     PathSum,
     Piece,
     Points,
     Sums,
-    positive,
 )
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified, draw
@@ -78,7 +77,8 @@ class _ExpectedSum(PathSum):
             displacement = rows - drawn
             points.append(drawn + alpha.reshape(*alpha.shape, *(1,) * (x.dim() - 1)) * displacement)
             displacements.append(displacement)
-            means.append(rows.squeeze(1) - reference.mean(0).to(x) if _centred(self.estimator) else None)
+            centre = reference.to(x).mean(0) if _centred(self.estimator) else 0.0
+            means.append(rows.squeeze(1) - centre)
         return tuple(points), (displacements, means)
 
     def _of(self, values: Tensor, piece: Piece) -> Tensor:
@@ -89,7 +89,7 @@ class _ExpectedSum(PathSum):
     def statistics(self, carried: Any, gradients: Points) -> Sums:
         displacements, means = carried
         values = [u * g for u, g in zip(displacements, gradients, strict=True)]
-        t = torch.stack([v.flatten(2).sum(2) for v in values]).sum(0)
+        t = torch.stack([v.reshape(*v.shape[:2], -1).sum(2) for v in values]).sum(0)
         parts = [
             self.estimator.statistics(u, v, t, mean)
             for u, v, mean in zip(displacements, values, means, strict=True)
@@ -103,8 +103,7 @@ class _ExpectedSum(PathSum):
     def combine(self, sums: Sums) -> tuple[Tensor, ...]:
         total = None
         if self.estimator.needs_completeness:
-            whole = Block(0, self.function.batch)
-            total = self._difference(self.function.scores(self.function.points, whole))
+            total = self._difference(self.function.scores_of_batch(self.function.points))
         return self.estimator.combine(self._grouped(sums), self.draws, total)
 
     def diagnose(self, sums: Sums, scores: Tensor) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
@@ -283,23 +282,31 @@ def reference_output(
 
     Computed once for a model, it makes every later map complete at no further cost. Stale after a training step.
 
-    Cost: one forward pass for each reference, in chunks of 512 rows.
+    Cost: one forward pass for each reference, in chunks of 512 rows (and one to the layer, with `at`).
+
+    Args:
+        model: as the method will be called with.
+        method: holds the references.
+        model_kwargs: passed to the model; tensors whose first dimension is R follow the references.
 
     Returns:
         (R, *outputs), without a graph.
     """
     references = as_tuple(method._tensors())
-    with explaining(model, second_order=False) as network:
-        function = ScoreFunction(network, references, None, model_kwargs=model_kwargs)
-        return _outputs_at(function, references).detach()
+    with explaining(model, second_order=False, hooks=method.at is not None) as network, torch.no_grad():
+        function = ScoreFunction(
+            network, references, None, at=method.at, model_kwargs=model_kwargs, chunk=ROWS_AT_ONCE
+        )
+        return function.outputs_of_batch(function.points)
 
 
 def _outputs_at(function: ScoreFunction, references: tuple[Tensor, ...]) -> Tensor:
     """Model outputs at references, connected to the parameters if the function is."""
     with torch.set_grad_enabled(function.connected):
         outputs = []
-        for start in range(0, references[0].shape[0], ROWS_AT_ONCE):
-            part = tuple(r[start : start + ROWS_AT_ONCE] for r in references)
+        rows = min(ROWS_AT_ONCE, function.chunk)
+        for start in range(0, references[0].shape[0], rows):
+            part = tuple(r[start : start + rows] for r in references)
             outputs.append(function.outputs(part, Block(0, 1, part[0].shape[0])))
         return torch.cat(outputs)
 

@@ -7,15 +7,14 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from rightreasons.attribution._attribution import Explanation, positive
 from rightreasons.attribution._path import (
     Call,
-    Explanation,
     PathAttribution,
     PathSum,
     Piece,
     Points,
     Sums,
-    positive,
 )
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import Block, ScoreFunction
@@ -54,8 +53,8 @@ class _StraightLine(PathSum):
 
     def diagnose(self, sums: Sums, scores: Tensor) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
         starts = tuple(base.expand_as(x) for x, base in self._ends(self.leaves))
-        at_baseline = self.function.scores(starts, Block(0, self.function.batch))
-        total = torch.stack([phi.flatten(1).sum(1) for phi in self.combine(sums)]).sum(0)
+        at_baseline = self.function.scores_of_batch(starts)
+        total = torch.stack([phi.reshape(len(phi), -1).sum(1) for phi in self.combine(sums)]).sum(0)
         return scores - at_baseline - total, None
 
 
@@ -90,7 +89,7 @@ class IntegratedGradients(PathAttribution):
         tensor([[1., 9.]])
     """
 
-    baseline: float | Inputs = 0.0
+    baseline: int | float | Inputs = 0.0
     steps: int = 50
     rule: Quadrature = GaussLegendre()
     output: Output = "logit"
@@ -117,7 +116,7 @@ class IntegratedGradients(PathAttribution):
         inputs: Inputs,
         target: Target = None,
         *,
-        baseline: float | Inputs | None = None,
+        baseline: int | float | Inputs | None = None,
         generator: torch.Generator | None = None,
         create_graph: bool = False,
         chunk: int | None = None,
@@ -133,7 +132,7 @@ class IntegratedGradients(PathAttribution):
         inputs: Inputs,
         target: Target = None,
         *,
-        baseline: float | Inputs | None = None,
+        baseline: int | float | Inputs | None = None,
         generator: torch.Generator | None = None,
         chunk: int | None = None,
         model_kwargs: Mapping[str, Any] | None = None,

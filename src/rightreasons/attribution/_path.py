@@ -7,52 +7,24 @@ F features (any number of dimensions).
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from rightreasons.attribution._attribution import Attribution, Evaluations, Explanation, check_chunk
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._function import ROWS_AT_ONCE, Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, like
+from rightreasons.core._kernels import SecondOrderKernels
 from rightreasons.core._score import Output, Target
 
 Sums: TypeAlias = tuple[Tensor, ...]
 Points: TypeAlias = tuple[Tensor, ...]
-
-ROWS_AT_ONCE = 512
-"""Model rows in one forward pass when a call does not say `chunk`, and no graph has to be kept."""
-
-
-class Evaluations(NamedTuple):
-    """Model rows that ran for one explanation, over the whole batch."""
-
-    forward: int
-    backward: int
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """Maps with what is known about them.
-
-    Attributes:
-        maps: the attribution, in the structure and shape of what is explained.
-        gap: per row, f(x) - f(baseline), or f(x) - mean f(references), minus the sum of the map, before any
-            projection onto completeness, in output units; None for methods that are not complete.
-        standard_error: of every entry of the maps over the method's random draws; None for deterministic methods.
-        outputs: the model's output at the inputs.
-        evaluations: model rows that ran.
-    """
-
-    maps: Inputs
-    gap: Float[Tensor, "B"] | None
-    standard_error: Inputs | None
-    outputs: Tensor
-    evaluations: Evaluations
 
 
 class Piece(NamedTuple):
@@ -73,7 +45,7 @@ class Call:
 
     generator: torch.Generator | None = None
     training: bool = False
-    baseline: float | Inputs | None = None
+    baseline: int | float | Inputs | None = None
     reference_output: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -140,7 +112,8 @@ class PathSum(ABC):
         points, carried = self.points(self.leaves if leaves is None else leaves, piece)
         lead = points[0].shape[:2]
         flat = tuple(_differentiable(p.flatten(0, 1), create_graph) for p in points)
-        scores = self.function.scores(flat, piece.block, parameters)
+        with SecondOrderKernels() if create_graph else nullcontext():
+            scores = self.function.scores(flat, piece.block, parameters)
         gradients = score_gradients(scores, flat, create_graph=create_graph)
         self.gradient_rows += flat[0].shape[0]
         return self.statistics(carried, tuple(g.unflatten(0, lead) for g in gradients))
@@ -177,7 +150,7 @@ def _differentiable(point: Tensor, connected: bool) -> Tensor:
 Accumulate: TypeAlias = Callable[[PathSum], Sums]
 
 
-class PathAttribution(ABC):
+class PathAttribution(Attribution):
     """A frozen value that makes a `PathSum` for each call.
 
     Subclasses are frozen dataclasses whose fields, `output` and `at` among them, are the method's configuration.
@@ -185,6 +158,15 @@ class PathAttribution(ABC):
 
     output: Output
     at: str | None
+
+    @property
+    def inner(self) -> bool:
+        """Whether an activation is explained, not the inputs."""
+        return self.at is not None
+
+    def layer_in(self, model: Model) -> str | None:
+        """Name of the layer of `model` whose activation is explained."""
+        return self.at
 
     @abstractmethod
     def path(self, function: ScoreFunction, call: Call) -> PathSum:
@@ -201,22 +183,7 @@ class PathAttribution(ABC):
         chunk: int | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Inputs:
-        """Maps in the structure and shape of `inputs`, or, with `at`, of the named activation.
-
-        Args:
-            model: a module or callable, batch first; explained in eval mode and left as found.
-            inputs: a tensor (B, *F) or a tuple of them; integers only with `at`.
-            target: which output is explained: None for one output, an int, a tensor (B,) of class indices,
-                a tuple or tensor (B, D) of indices into several output dimensions, or a callable on the output.
-            generator: CPU generator of the draws; None advances the global one.
-            create_graph: keep the graph, so that parameters and inputs get gradients from the maps.
-            chunk: most model rows in one forward pass; None: 512, or all of them with `create_graph`.
-            model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
-
-        Raises:
-            InputError, ShapeError, TargetError: what was passed cannot be used.
-            DifferentiabilityError: the output has no gradient, or no graph can be kept here.
-        """
+        """As `Attribution.__call__`."""
         return self._maps(model, inputs, target, Call(generator), create_graph, chunk, model_kwargs)
 
     def explain(
@@ -259,13 +226,14 @@ class PathAttribution(ABC):
                 inputs,
                 target,
                 output=self.output,
-                at=self.at,
+                at=self.layer_in(network),
                 model_kwargs=model_kwargs,
                 connected=connected,
             )
             path = self.path(function, Call(generator, training=True))
             sums = accumulate(path) if connected else path.accumulate()
-            return self._in_structure(path.combine(sums), inputs)
+            with torch.set_grad_enabled(connected):
+                return self._in_structure(path.combine(sums), inputs)
 
     def _maps(
         self,
@@ -277,22 +245,24 @@ class PathAttribution(ABC):
         chunk: int | None,
         model_kwargs: Mapping[str, Any] | None,
     ) -> Inputs:
-        _check_chunk(chunk)
+        check_chunk(chunk)
         if create_graph:
             _refuse_no_grad()
-        with explaining(model, second_order=create_graph) as network:
+        with explaining(model, second_order=create_graph, hooks=self.inner) as network:
             function = ScoreFunction(
                 network,
                 inputs,
                 target,
                 output=self.output,
-                at=self.at,
+                at=self.layer_in(network),
                 model_kwargs=model_kwargs,
                 connected=create_graph,
+                chunk=chunk or (None if create_graph else ROWS_AT_ONCE),
             )
             path = self.path(function, call)
-            maps = path.combine(path.accumulate(chunk=chunk, create_graph=create_graph))
-            return self._in_structure(maps, inputs)
+            sums = path.accumulate(chunk=chunk, create_graph=create_graph)
+            with torch.set_grad_enabled(create_graph):
+                return self._in_structure(path.combine(sums), inputs)
 
     def _explanation(
         self,
@@ -303,18 +273,24 @@ class PathAttribution(ABC):
         chunk: int | None,
         model_kwargs: Mapping[str, Any] | None,
     ) -> Explanation:
-        _check_chunk(chunk)
-        with explaining(model, second_order=False) as network:
+        check_chunk(chunk)
+        with explaining(model, second_order=False, hooks=self.inner) as network:
             function = ScoreFunction(
-                network, inputs, target, output=self.output, at=self.at, model_kwargs=model_kwargs
+                network,
+                inputs,
+                target,
+                output=self.output,
+                at=self.layer_in(network),
+                model_kwargs=model_kwargs,
+                chunk=chunk or ROWS_AT_ONCE,
             )
             path = self.path(function, call)
             sums = path.accumulate(chunk=chunk)
-            whole = Block(0, function.batch)
             with torch.no_grad():
-                outputs = function.outputs(function.points, whole)
+                outputs = function.outputs_of_batch(function.points)
                 maps = path.combine(sums)
-                gap, errors = path.diagnose(sums, function.scores_of(outputs, whole))
+                scores = function.scores_of(outputs, Block(0, function.batch))
+                gap, errors = path.diagnose(sums, scores)
             return Explanation(
                 maps=self._in_structure(maps, inputs),
                 gap=gap,
@@ -324,21 +300,7 @@ class PathAttribution(ABC):
             )
 
     def _in_structure(self, maps: tuple[Tensor, ...], inputs: Inputs) -> Inputs:
-        return maps[0] if self.at is not None else like(maps, inputs)
-
-    def __repr__(self) -> str:
-        """Fields that differ from their defaults; tensors as their shape."""
-        shown = []
-        for field in fields(self):  # pyright: ignore[reportArgumentType]
-            value = getattr(self, field.name)
-            if isinstance(value, Tensor):
-                shown.append(f"{field.name}=<{'x'.join(map(str, value.shape))}>")
-            elif isinstance(value, tuple) and any(isinstance(v, Tensor) for v in value):
-                shapes = ", ".join(f"<{'x'.join(map(str, v.shape))}>" for v in value)
-                shown.append(f"{field.name}=({shapes})")
-            elif value != field.default:
-                shown.append(f"{field.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return maps[0] if self.inner else like(maps, inputs)
 
 
 def _refuse_no_grad() -> None:
@@ -347,14 +309,3 @@ def _refuse_no_grad() -> None:
             "create_graph=True inside no_grad or inference_mode: nothing done with the maps here would be recorded, "
             "so parameters would silently get no gradient. Leave the block, or drop create_graph."
         )
-
-
-def _check_chunk(chunk: int | None) -> None:
-    if chunk is not None and chunk < 1:
-        raise InputError(f"chunk is the most model rows in one forward pass, at least 1; got {chunk}.")
-
-
-def positive(name: str, value: int | None) -> None:
-    """Raise an `InputError` unless `value` is None or a positive int."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise InputError(f"{name} must be a positive integer; got {value!r}.")

@@ -12,7 +12,10 @@ from torch.func import functional_call
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
-from rightreasons.core._score import Output, Score, Target
+from rightreasons.core._score import Output, Score, Target, check_rows
+
+ROWS_AT_ONCE = 512
+"""Model rows in one forward pass when a call does not say `chunk`, and no graph has to be kept."""
 
 
 class Block(NamedTuple):
@@ -42,6 +45,7 @@ class ScoreFunction:
         at: name of a submodule, as in `model.named_modules()`.
         model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
         connected: keep the graph from inputs and parameters to the points (second-order use).
+        chunk: most model rows in a forward pass over the batch; None: all of them.
     """
 
     def __init__(
@@ -54,22 +58,23 @@ class ScoreFunction:
         at: str | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
         connected: bool = False,
+        chunk: int | None = None,
     ) -> None:
         self.batch = check_inputs(inputs, integers_allowed=at is not None)
         self.model = model
-        self.score = Score(target, output)
-        self.kwargs = dict(model_kwargs or {})
+        self.score = Score(_recordable(target), output)
+        self.kwargs = {name: _recordable(value) for name, value in (model_kwargs or {}).items()}
         self.connected = connected
+        self.chunk = chunk or self.batch
         self.layer = None if at is None else _submodule(model, at)
         self.at = at
         self.evaluations = 0
         self._checked = False
         self.inputs = tuple(self._usable(part) for part in as_tuple(inputs))
-        self.points = self.activations(self.inputs, Block(0, self.batch))
+        self.points = tuple(_wide(part) for part in self.activations(self.inputs, Block(0, self.batch)))
 
     def _usable(self, part: Tensor) -> Tensor:
-        if part.is_inference():
-            part = part.clone()
+        part = _recordable(part)
         return part if self.connected else part.detach()
 
     @property
@@ -89,17 +94,45 @@ class ScoreFunction:
         """
         if self.layer is None:
             return inputs
+        if block is None:
+            self._check_shared(inputs)
         rows = inputs[0].shape[0]
-        kwargs = self._kwargs_of(block if block is not None else Block(0, 1, rows))
-        self.evaluations += rows
+        parts = []
+        for start in range(0, rows, self.chunk):
+            stop = min(start + self.chunk, rows)
+            part = Block(0, 1, stop - start) if block is None else Block(start, stop)
+            parts.append(self._activation(tuple(x[start:stop] for x in inputs), part))
+        return (parts[0] if len(parts) == 1 else torch.cat(parts),)
+
+    def _activation(self, inputs: tuple[Tensor, ...], block: Block) -> Tensor:
+        if self.layer is None:
+            raise InputError("without at= there is no layer to read.")
+        self.evaluations += inputs[0].shape[0]
         with torch.set_grad_enabled(self.connected), _captured(self.layer, self.at or "") as captured:
             try:
-                self.model(*inputs, **kwargs)
+                self.model(*(x.clone() for x in inputs), **self._kwargs_of(block))
             except _Captured:
                 pass
         if not captured:
             raise DifferentiabilityError(f"layer {self.at!r} is not used in the model's forward pass.")
-        return (captured[0],)
+        check_rows(captured[0], inputs[0].shape[0])
+        return captured[0]
+
+    def _check_shared(self, references: tuple[Tensor, ...]) -> None:
+        """Raise unless a reference reaches the layer alike whichever row's keywords go with it."""
+        if not self.per_row_kwargs or self.batch == 1:
+            return
+        which = torch.arange(self.batch) % references[0].shape[0]
+        drawn = tuple(r[which.to(r.device)] for r in references)
+        with torch.no_grad():
+            first = self._activation(drawn, Block(0, 1, self.batch))
+            own = self._activation(drawn, Block(0, self.batch))
+        if float((first - own).abs().max()) > 1e-2 * float(first.abs().max()):
+            raise InputError(
+                f"what reaches layer {self.at!r} from a reference depends on model_kwargs that differ from row to "
+                "row, so references have no activation of their own there. Name a layer before the keyword is used "
+                "(the embedding), or explain one row at a time."
+            )
 
     def outputs(
         self, points: tuple[Tensor, ...], block: Block, parameters: Mapping[str, Tensor] | None = None
@@ -108,10 +141,24 @@ class ScoreFunction:
         kwargs = self._kwargs_of(block)
         self.evaluations += points[0].shape[0]
         if self.layer is None:
-            arguments = tuple(p.to(x.dtype) for p, x in zip(points, self.inputs, strict=True))
-            return self._run(arguments, kwargs, parameters)
-        with _replaced(self.layer, points[0], self.at or ""):
-            return self._run(tuple(block.take(x) for x in self.inputs), kwargs, parameters)
+            # Cloned: a model that works in place must change neither the caller's tensors nor what is derived by.
+            arguments = tuple(p.to(x.dtype).clone() for p, x in zip(points, self.inputs, strict=True))
+            outputs = self._run(arguments, kwargs, parameters)
+        else:
+            with _replaced(self.layer, points[0], self.at or ""):
+                outputs = self._run(tuple(block.take(x).clone() for x in self.inputs), kwargs, parameters)
+        check_rows(outputs, points[0].shape[0])
+        return outputs
+
+    def outputs_of_batch(self, points: tuple[Tensor, ...]) -> Tensor:
+        """The model's output at one point for every row of the batch, at most `chunk` rows at once."""
+        blocks = [Block(i, min(i + self.chunk, self.batch)) for i in range(0, self.batch, self.chunk)]
+        parts = [self.outputs(tuple(p[b.start : b.stop] for p in points), b) for b in blocks]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def scores_of_batch(self, points: tuple[Tensor, ...]) -> Tensor:
+        """The score at one point for every row of the batch: shape (B,)."""
+        return self.scores_of(self.outputs_of_batch(points), Block(0, self.batch))
 
     def scores(
         self, points: tuple[Tensor, ...], block: Block, parameters: Mapping[str, Tensor] | None = None
@@ -132,7 +179,7 @@ class ScoreFunction:
 
     def _run(
         self, args: tuple[Tensor, ...], kwargs: dict[str, Any], parameters: Mapping[str, Tensor] | None
-    ) -> Tensor:
+    ) -> Any:
         if parameters is None:
             return self.model(*args, **kwargs)
         if not isinstance(self.model, nn.Module):
@@ -143,6 +190,16 @@ class ScoreFunction:
         if block == Block(0, self.batch):
             return self.kwargs
         return {k: block.take(v) if self._is_per_row(v) else v for k, v in self.kwargs.items()}
+
+
+def _recordable(value: Any) -> Any:
+    """`value`, or a copy autograd can save if it was made in inference mode."""
+    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
+
+
+def _wide(part: Tensor) -> Tensor:
+    """At least float32: sums over points lose too much in half precision, whatever the network runs in."""
+    return part.float() if part.dtype in (torch.float16, torch.bfloat16) else part
 
 
 def _submodule(model: Model, name: str) -> nn.Module:

@@ -69,7 +69,7 @@ def _check_values(part: Tensor, integers_allowed: bool, what: str) -> None:
 
 
 def matching_rows(
-    value: float | Inputs, inputs: Inputs, *, what: str, batched: bool = False
+    value: int | float | Inputs, inputs: Inputs, *, what: str, batched: bool = False
 ) -> tuple[Tensor, ...]:
     """`value` as tensors that broadcast against `inputs` row by row.
 
@@ -84,6 +84,10 @@ def matching_rows(
     """
     parts = as_tuple(inputs)
     if isinstance(value, (int, float)):
+        if not float(value).is_integer() and not all(part.is_floating_point() for part in parts):
+            raise InputError(
+                f"{what}={value!r} cannot stand in for integer inputs: give an integer, e.g. a pad id."
+            )
         return tuple(torch.full_like(part[:1], value).detach() for part in parts)
     values = as_tuple(value)
     if len(values) != len(parts):
@@ -107,6 +111,11 @@ def _match(value: Tensor, part: Tensor, *, what: str, batched: bool) -> Tensor:
         raise ShapeError(
             f"{what} of shape {tuple(value.shape)} does not fit inputs of shape {tuple(part.shape)}: "
             f"expected {wanted}."
+        )
+    if value.is_floating_point() and not part.is_floating_point():
+        raise InputError(
+            f"{what} is {value.dtype} where inputs are {part.dtype}: rounding it would change what it means. "
+            "With at=, baselines and references are given as model inputs, e.g. token ids."
         )
     return value.to(device=part.device, dtype=part.dtype)
 

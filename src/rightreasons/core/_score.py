@@ -45,7 +45,9 @@ class Score:
     def __post_init__(self) -> None:
         if self.output not in OUTPUTS:
             raise TargetError(f"output must be one of {', '.join(OUTPUTS)}; got {self.output!r}.")
-        if not (self.target is None or isinstance(self.target, int | tuple | Tensor) or callable(self.target)):
+        if not (
+            self.target is None or isinstance(self.target, int | tuple | Tensor) or callable(self.target)
+        ):
             raise TargetError(
                 f"a target is None, an int, a tuple of ints, an integer tensor or a callable; got "
                 f"{type(self.target).__name__}. Convert arrays and lists: target=torch.as_tensor(y)."
@@ -144,10 +146,12 @@ class Score:
         if self.output == "sum_log_probability":
             scores = values.sum(1)
         elif isinstance(self.target, Tensor) and self.target.dim() > 0:
-            index = self.target.to(values.device).long().reshape(self.target.shape[0], -1)  # bytes would be a mask
+            index = (
+                self.target.to(values.device).long().reshape(self.target.shape[0], -1)
+            )  # bytes would be a mask
             scores = values[(torch.arange(values.shape[0], device=values.device), *index.unbind(1))]
         else:
-            index = self.target if isinstance(self.target, tuple) else (int(self.target),)  # pyright: ignore
+            index = self.target if isinstance(self.target, tuple) else (int(self.target),)  # pyright: ignore[reportArgumentType]
             scores = values[(slice(None), *index)]
         if scores.dim() != 1:
             raise TargetError(

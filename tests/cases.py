@@ -1,0 +1,109 @@
+"""The case table: every configured attribution method once, with the properties it claims."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+import rightreasons as rr
+from rightreasons.attribution import PathAttribution
+from tests.networks import NETWORKS
+
+NETWORK = NETWORKS["mlp tanh"]
+LAYER = "1"
+
+REFERENCES = NETWORK.inputs(12, seed=3)
+assert isinstance(REFERENCES, Tensor)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A configured method and its claims.
+
+    Attributes:
+        complete: maps sum to f(x) - f(baseline): "no", "quadrature" (up to its error), "expectation" or "exactly".
+        random: maps depend on draws.
+        batch_invariant: a row's map is that of the row alone.
+        sensitive: a feature that differs from the baseline and alone changes f gets a map that is not zero.
+        linear: maps of a f + b g are a maps of f + b maps of g.
+        exact_on_linear: on linear models maps are w * (x - mean baseline), whatever the draws.
+        tensors: holds tensors, so its repr cannot be evaluated.
+    """
+
+    name: str
+    method: PathAttribution
+    complete: str = "no"
+    random: bool = False
+    batch_invariant: bool = True
+    sensitive: bool = True
+    linear: bool = True
+    exact_on_linear: bool = True
+    tensors: bool = False
+
+
+def _integrated(name: str, **fields: object) -> Case:
+    method = rr.IntegratedGradients(**{"steps": 24, **fields})
+    return Case(
+        f"IG {name}", method, "quadrature", tensors=isinstance(fields.get("baseline"), Tensor | tuple)
+    )
+
+
+def _expected(name: str, *, samples: int = 16, **fields: object) -> Case:
+    method = rr.ExpectedGradients(REFERENCES, samples=samples, **fields)
+    resolved = fields.get("estimator") or rr.Complete()
+    plain = isinstance(resolved, rr.Independent) or samples < 8
+    return Case(
+        f"EG {name}",
+        method,
+        "exactly" if isinstance(resolved, rr.Complete) and not plain else "expectation",
+        random=True,
+        batch_invariant=fields.get("draws") != "per_row",
+        linear=not isinstance(resolved, rr.Complete) or plain,
+        exact_on_linear=not plain,
+        tensors=True,
+    )
+
+
+_ON_INPUTS: tuple[Case, ...] = (
+    Case("gradient", rr.Gradient(), sensitive=False, exact_on_linear=False),
+    Case("input x gradient", rr.InputTimesGradient(), sensitive=False),
+    _integrated("gauss-legendre"),
+    _integrated("midpoint", rule=rr.Midpoint()),
+    _integrated("trapezoid", rule=rr.Trapezoid()),
+    _integrated("left", rule=rr.Left()),
+    _integrated("right", rule=rr.Right()),
+    _integrated("baseline number", baseline=0.5),
+    _integrated("baseline row", baseline=torch.linspace(-1, 1, 4, dtype=torch.float64)),
+    _integrated("baseline one row", baseline=torch.linspace(-1, 1, 4, dtype=torch.float64)[None]),
+    _expected("default"),
+    _expected("one sample", samples=1),
+    _expected("independent", estimator=rr.Independent()),
+    _expected("stratified", estimator=rr.Stratified()),
+    _expected("control variate", estimator=rr.ControlVariate()),
+    _expected("complete", estimator=rr.Complete()),
+    _expected("more samples than references", samples=30, estimator=rr.Stratified()),
+    _expected("independent per row", estimator=rr.Independent(), draws="per_row"),
+    _expected("stratified per row", estimator=rr.Stratified(), draws="per_row"),
+    _expected("control variate per row", estimator=rr.ControlVariate(), draws="per_row"),
+    _expected("complete per row", estimator=rr.Complete(), draws="per_row"),
+    Case(
+        "EG batch",
+        rr.ExpectedGradients("batch", samples=3),
+        "expectation",
+        random=True,
+        batch_invariant=False,
+        exact_on_linear=False,
+    ),
+)
+
+
+def _at_layer(case: Case) -> Case:
+    return replace(case, name=f"{case.name} at layer", method=replace(case.method, at=LAYER))
+
+
+CASES: tuple[Case, ...] = (
+    *_ON_INPUTS,
+    *(_at_layer(case) for case in _ON_INPUTS if not case.name.startswith(("EG complete", "EG default"))),
+    # Completeness needs f at the references, which is passed in where a layer is explained.
+    replace(_at_layer(_expected("default")), complete="expectation", linear=True),
+)
