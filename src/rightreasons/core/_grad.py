@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rightreasons.core._errors import DifferentiabilityError
+from rightreasons.core._kernels import toward
 
 
 def score_gradients(
@@ -24,7 +25,8 @@ def score_gradients(
             "the model's output carries no gradient: something in it cuts the graph "
             "(detach, argmax, rounding, .numpy(), torch.no_grad). Explain a differentiable output instead."
         )
-    grads = torch.autograd.grad(scores.sum(), points, create_graph=create_graph, allow_unused=True)
+    with toward(points):
+        grads = torch.autograd.grad(scores.sum(), points, create_graph=create_graph, allow_unused=True)
     if all(grad is None for grad in grads):
         raise DifferentiabilityError(
             "the explained output does not depend on what is explained: no gradient reaches it. "
