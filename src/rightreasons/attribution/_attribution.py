@@ -1,0 +1,145 @@
+"""What every attribution is, whatever it computes: a frozen value called with the model, and the facts about it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rightreasons.core._errors import InputError
+from rightreasons.core._guard import Model
+from rightreasons.core._inputs import Inputs
+from rightreasons.core._score import Target
+
+
+class Evaluations(NamedTuple):
+    """Model rows that ran for one explanation, over the whole batch."""
+
+    forward: int
+    backward: int
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Maps with what is known about them.
+
+    Attributes:
+        maps: the attribution, in the structure and shape of what is explained.
+        gap: per row, f(x) - f(baseline), or f(x) - mean f(references), minus the sum of the map, before any
+            projection onto completeness, in output units; None for methods that are not complete.
+        standard_error: of every entry of the maps over the method's random draws; None for deterministic methods.
+        outputs: the model's output at the inputs.
+        evaluations: model rows that ran.
+    """
+
+    maps: Inputs
+    gap: Float[Tensor, "B"] | None
+    standard_error: Inputs | None
+    outputs: Tensor
+    evaluations: Evaluations
+
+
+@dataclass(frozen=True)
+class Axioms:
+    """What a method promises on every model it accepts; tests measure each entry, and show a counter-example of False.
+
+    Attributes:
+        complete: maps sum to f(x) minus f at the baseline, or its mean over the references, up to the error of
+            sampling or quadrature.
+        sensitive: where one feature alone differs from the baseline (0 if the method has none) and changes f, its map
+            is not zero [sundararajan2017].
+        dummy: a feature that no weight of the model reads has map zero.
+        implementation_invariant: networks that compute the same function have the same maps [sundararajan2017].
+        linear: maps of a f + b g are a times the maps of f plus b times those of g.
+        differentiable: `create_graph=True` gives maps whose gradient reaches every parameter that moves them.
+        needs_baseline: the maps are relative to a baseline or to references.
+        random: the maps depend on draws.
+        note: the scope of an entry, or what is promised beyond these.
+    """
+
+    complete: bool
+    sensitive: bool
+    dummy: bool
+    implementation_invariant: bool
+    linear: bool
+    differentiable: bool
+    needs_baseline: bool = False
+    random: bool = False
+    note: str = ""
+
+
+class Attribution(ABC):
+    """A frozen dataclass value, its fields the method's configuration, called with the model."""
+
+    axioms: ClassVar[Axioms]
+
+    @abstractmethod
+    def __call__(
+        self,
+        model: Model,
+        inputs: Inputs,
+        target: Target = None,
+        *,
+        generator: torch.Generator | None = None,
+        create_graph: bool = False,
+        chunk: int | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+    ) -> Inputs:
+        """Maps in the structure and shape of `inputs`, or, with `at`, of the named activation.
+
+        Args:
+            model: a module or callable, batch first; explained in eval mode and left as found.
+            inputs: a tensor (B, *F) or a tuple of them; integers only with `at`.
+            target: which output is explained: None for one output, an int, a tensor (B,) of class indices,
+                a tuple or tensor (B, D) of indices into several output dimensions, or a callable on the output.
+            generator: CPU generator of the draws; None advances the global one.
+            create_graph: keep the graph, so that parameters and inputs get gradients from the maps.
+            chunk: most model rows in one forward pass; None: 512, or all of them with `create_graph`.
+            model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
+
+        Raises:
+            InputError, ShapeError, TargetError: what was passed cannot be used.
+            DifferentiabilityError: the output has no gradient, or no graph can be kept here.
+        """
+
+    @abstractmethod
+    def explain(
+        self,
+        model: Model,
+        inputs: Inputs,
+        target: Target = None,
+        *,
+        generator: torch.Generator | None = None,
+        chunk: int | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+    ) -> Explanation:
+        """Maps with completeness gap, standard error, outputs and cost; arguments as in `__call__`."""
+
+    def __repr__(self) -> str:
+        """Fields that differ from their defaults; tensors as their shape."""
+        shown = []
+        for field in fields(self):  # pyright: ignore[reportArgumentType]
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                shown.append(f"{field.name}=<{'x'.join(map(str, value.shape))}>")
+            elif isinstance(value, tuple) and any(isinstance(v, Tensor) for v in value):
+                shapes = ", ".join(f"<{'x'.join(map(str, v.shape))}>" for v in value)
+                shown.append(f"{field.name}=({shapes})")
+            elif value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def check_chunk(chunk: int | None) -> None:
+    """Raise an `InputError` unless `chunk` is None or at least 1."""
+    if chunk is not None and chunk < 1:
+        raise InputError(f"chunk is the most model rows in one forward pass, at least 1; got {chunk}.")
+
+
+def positive(name: str, value: int | None) -> None:
+    """Raise an `InputError` unless `value` is None or a positive int."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise InputError(f"{name} must be a positive integer; got {value!r}.")
