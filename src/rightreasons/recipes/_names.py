@@ -100,11 +100,12 @@ def resolved(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for key in given:
         if key not in parameters and key not in own:
             raise ValueError(f"{kind} {name!r} has no field {key!r}. {did_you_mean(key, [*parameters, *own])}")
-    values = {key: _plain(p.default) for key, p in parameters.items() if _has_default(p, found)}
+    values = {key: p.default for key, p in parameters.items() if _has_default(p, found)}
     values |= {key: choices[0] for key, choices in own.items()}
-    for key, value in given.items():
-        values[key] = _choice(key, value, own[key]) if key in own else _typed(key, value, types.get(key))
-    return values
+    return {
+        key: _choice(key, value, own[key]) if key in own else _typed(key, value, types.get(key))
+        for key, value in {**values, **given}.items()
+    }
 
 
 def build(kind: str, name: str, fields: Mapping[str, Any], **more: Any) -> Any:
@@ -135,7 +136,7 @@ def _types(kind: str, found: Entry) -> dict[str, Any]:
 
 def _typed(key: str, value: Any, hint: Any) -> Any:
     if hint is None:
-        return value
+        return _plain(value)
     try:
         return _plain(TypeAdapter(hint).validate_python(_tuples(value)))
     except ValidationError as error:

@@ -81,21 +81,14 @@ def run(
     to.clean()
     fits = plan(recipe)
     write_atomically(to.recipe_file, to_yaml(_with_versions(recipe, fits)))
-    processes = _cpus() if workers is None else workers
-    _all(train, recipe, fits, to, "train", lambda fit: to.result_file(fit.id), processes, listen)
-    results = [_read(to.result_file(fit.id)) for fit in fits]
-    taken = _chosen(recipe, fits, results)
-    chosen_fits = [fit for fit, _ in taken.values()]
-    _all(
-        examine,
-        recipe,
-        chosen_fits,
-        to,
-        "examine",
-        lambda fit: to.examined_file(key_of(recipe, fit)),
-        processes,
-        listen,
-    )
+    with _pool(_cpus() if workers is None else workers) as pool:
+        _all(train, recipe, fits, to, lambda fit: to.result_file(fit.id), pool, listen)
+        results = [_read(to.result_file(fit.id)) for fit in fits]
+        taken = _chosen(recipe, fits, results)
+        chosen = [fit for fit, _ in taken.values()]
+        # Weights that an earlier choice did not keep are trained once more.
+        _all(train, recipe, chosen, to, lambda fit: to.model_file(fit.id), pool, None)
+        _all(examine, recipe, chosen, to, lambda fit: to.examined_file(key_of(recipe, fit)), pool, listen)
     _write_summary(recipe, to, fits, results, taken)
     return to
 
@@ -142,61 +135,60 @@ def _all(
     recipe: Recipe,
     fits: Sequence[Fit],
     to: RunDirectory,
-    stage: str,
     result: Callable[[Fit], Path],
-    processes: int,
+    pool: ProcessPoolExecutor | None,
     listen: Listener | None,
 ) -> None:
     """Do the work for every fit that has no result yet."""
-    waiting = [fit for fit in fits if read_json(result(fit)) is None]
-    found = len(fits) - len(waiting)
+    waiting = [fit for fit in fits if not result(fit).is_file()]
+    found, stage = len(fits) - len(waiting), work.__name__
     tell = listen or (lambda progress: None)
     tell(Progress(stage, found, len(fits), found))
-    todo = _redone_if_needed(work, recipe, waiting, to)
-    finished = _here(work, recipe, todo, to) if processes == 0 else _pooled(work, recipe, todo, to, processes)
+    finished = _here(work, recipe, waiting, to) if pool is None else _pooled(work, recipe, waiting, to, pool)
     for done, fit in enumerate(finished, start=found + 1):
         tell(Progress(stage, done, len(fits), found, fit))
 
 
-def _redone_if_needed(work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory) -> Sequence[Fit]:
-    """Weights of a fit that was not chosen before are gone; a new rule may choose it, so it is trained again."""
-    if work is examine:
-        for fit in fits:
-            if not to.model_file(fit.id).is_file():
-                train(recipe, fit, to)
-    return fits
+@contextmanager
+def _pool(processes: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Worker processes, or None for this process with one thread, as a worker has; started when first needed."""
+    if processes > 0:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) as pool:
+            yield pool
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield None
+    finally:
+        torch.set_num_threads(before)
 
 
 def _here(work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory) -> Iterator[Fit]:
-    with _one_thread():
-        for fit in fits:
-            work(recipe, fit, to)
-            yield fit
+    for fit in fits:
+        work(recipe, fit, to)
+        yield fit
 
 
 def _pooled(
-    work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory, processes: int
+    work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory, pool: ProcessPoolExecutor
 ) -> Iterator[Fit]:
-    if not fits:
-        return
-    context = multiprocessing.get_context("spawn")
-    count = min(processes, len(fits))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin) as pool:
-        pending: dict[Future[None], Fit] = {pool.submit(work, recipe, fit, to): fit for fit in fits}
-        try:
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    fit = pending.pop(future)
-                    future.result()
-                    yield fit
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a worker process died, perhaps for want of memory. Finished fits are kept: run it again, with "
-                "fewer workers."
-            ) from error
-        finally:
-            for future in pending:
-                future.cancel()
+    pending: dict[Future[None], Fit] = {pool.submit(work, recipe, fit, to): fit for fit in fits}
+    try:
+        while pending:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                fit = pending.pop(future)
+                future.result()
+                yield fit
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a worker process died, perhaps for want of memory. Finished fits are kept: run it again, with fewer "
+            "workers."
+        ) from error
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def _begin() -> None:
@@ -211,16 +203,6 @@ def _begin() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _cpus() -> int:
