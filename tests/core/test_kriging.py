@@ -43,7 +43,7 @@ def oracle(x: Tensor, r: Tensor, z: Tensor, g: Tensor, y: Tensor | None) -> Tens
         distance = math.sqrt(sum(metric[i] * float(a[i] - b[i]) ** 2 for i in range(3)) / scale)
         return (1 + math.sqrt(3) * distance) * math.exp(-math.sqrt(3) * distance)
 
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    nodes, weights = np.polynomial.legendre.leggauss(NODES if n <= count else 2 * NODES)
     nodes, weights = (nodes + 1) / 2, weights / 2
     k = np.array([[kernel(a, b) + NUGGET * (i == j) for j, b in enumerate(z)] for i, a in enumerate(z)])
     paths = [[x - q * (x - s) for q in nodes] for s in r]
@@ -147,6 +147,21 @@ def test_converges_to_the_exact_expectation():
             a = (k + 0.5) / 400
             expected += (x - reference) * gradients(smooth, reference + a * (x - reference)) / (400 * len(r))
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize(("references", "bound"), [(1, 1e-4), (3, 8e-4)])
+def test_many_draws_on_each_path_are_not_limited_by_the_nodes(references, bound):
+    x, r = normal(1, 3), normal(references, 3, seed=1)
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    expected = torch.zeros_like(x)
+    for reference in r:
+        for a, w in zip((nodes + 1) / 2, weights / 2, strict=True):
+            expected += (x - reference) * gradients(smooth, reference + a * (x - reference)) * w / references
+    indices, alphas = draw(references, 300, Kriging(), torch.Generator().manual_seed(0))
+    plan = Kriging().plan(Draws((x,), (r,), indices, alphas))
+    g = gradients(smooth, plan.draws.points(slice(0, 300))[0])
+    got = plan.combine(plan.statistics((g,), slice(0, 300)), None)[0]
+    assert (got - expected).norm() / expected.norm() < bound  # with 4 nodes above 1e-3
 
 
 def test_one_reference_is_integrated_gradients():

@@ -14,6 +14,7 @@ y_r = f(x) - f(r); what the interpolation misses of them is distributed by the s
 Legend: b rows, R references, n draws, m draws of a piece, F features, Q nodes along a path.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, final
@@ -30,7 +31,9 @@ NUGGET = 1e-2
 DISCREPANCY = 1e-2
 """Share of the path integrals' prior variance that their own quadrature and roughness leave unexplained."""
 NODES = 4
-"""Gauss-Legendre nodes for the kernel's average along a path."""
+"""Gauss-Legendre nodes for the kernel's average along a path, while there are no more draws than references."""
+MOST_NODES = 48
+"""The most of them, however many draws; their pairs are what a row costs."""
 
 
 @final
@@ -190,7 +193,7 @@ class KrigingPlan(Plan):
     @cached_property
     def _between_paths(self) -> Float[Tensor, "b R R"]:
         """Covariance of the mean gradients on two paths; in the inputs' own precision, for speed."""
-        rows = [_between_paths(row) for row in self._unit.to(self.draws.xs[0].dtype)]
+        rows = [_between_paths(row, self.draws.count) for row in self._unit.to(self.draws.xs[0].dtype)]
         return torch.stack(rows).to(torch.float64)
 
     @cached_property
@@ -251,26 +254,27 @@ def _paths_to_draws(
     cross, lengths = gram[:, indices] * left, gram.diagonal()
     squares = lengths[indices] * left.square()
     total = torch.zeros_like(cross)
-    for q, weight in _nodes():
+    for q, weight in _nodes(len(gram), len(left)):
         total = total + weight * _matern(_squared(cross, q**2 * lengths, squares, q))
     return total
 
 
-def _between_paths(gram: Float[Tensor, "R R"]) -> Float[Tensor, "R R"]:
+def _between_paths(gram: Float[Tensor, "R R"], draws: int) -> Float[Tensor, "R R"]:
     lengths = gram.diagonal()
+    nodes = _nodes(len(gram), draws)
     total = torch.zeros_like(gram)
-    for p, first in _nodes():
-        for q, second in _nodes():
-            if q < p:
-                k = _matern(_squared(gram, p**2 * lengths, q**2 * lengths, p * q))
-                total = total + first * second * (k + k.T)
+    for i, (p, first) in enumerate(nodes):
+        for q, second in nodes[:i]:
+            k = _matern(_squared(gram, p**2 * lengths, q**2 * lengths, p * q))
+            total = total + first * second * (k + k.T)
         total = total + first**2 * _matern(_squared(gram, p**2 * lengths, p**2 * lengths, p**2))
     return total
 
 
-def _nodes() -> list[tuple[float, float]]:
-    """Nodes and weights of the mean along a path."""
-    nodes, weights = GaussLegendre()(NODES)
+def _nodes(references: int, draws: int) -> list[tuple[float, float]]:
+    """Nodes and weights of the mean along a path: more when each path has many draws, or their error would rule."""
+    count = min(NODES * math.ceil(math.sqrt(max(1.0, draws / references))), MOST_NODES)
+    nodes, weights = GaussLegendre()(count)
     return list(zip(nodes.tolist(), weights.tolist(), strict=True))
 
 
