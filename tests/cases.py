@@ -42,7 +42,7 @@ class Case:
 
 
 def _integrated(name: str, **fields: object) -> Case:
-    method = rr.IntegratedGradients(**{"steps": 24, **fields})
+    method = rr.IntegratedGradients(**{"steps": 12, **fields})
     return Case(
         f"IG {name}", method, "quadrature", tensors=isinstance(fields.get("baseline"), Tensor | tuple)
     )
@@ -67,6 +67,30 @@ def _expected(name: str, *, samples: int = 16, **fields: object) -> Case:
 _ON_INPUTS: tuple[Case, ...] = (
     Case("gradient", rr.Gradient(), sensitive=False, exact_on_linear=False),
     Case("input x gradient", rr.InputTimesGradient(), sensitive=False),
+    Case("smoothgrad", rr.SmoothGrad(samples=6), random=True, sensitive=False, exact_on_linear=False),
+    Case(
+        "smoothgrad absolute",
+        rr.SmoothGrad(sigma=0.3, samples=5, relative=False),
+        random=True,
+        sensitive=False,
+        exact_on_linear=False,
+    ),
+    Case(
+        "smoothgrad squared",
+        rr.SmoothGrad(samples=5, reduce="mean_square"),
+        random=True,
+        sensitive=False,
+        linear=False,
+        exact_on_linear=False,
+    ),
+    Case(
+        "vargrad",
+        rr.SmoothGrad(samples=5, reduce="variance"),
+        random=True,
+        sensitive=False,
+        linear=False,
+        exact_on_linear=False,
+    ),
     _integrated("gauss-legendre"),
     _integrated("midpoint", rule=rr.Midpoint()),
     _integrated("trapezoid", rule=rr.Trapezoid()),

@@ -23,6 +23,18 @@ def input_times_gradient(score: Score, x: Tensor) -> Tensor:
     return torch.stack([row * gradient_at(score, row, b) for b, row in enumerate(x)])
 
 
+def smoothgrad(score: Score, x: Tensor, noise: Tensor, sigma: float, *, relative: bool) -> tuple[Tensor, Tensor]:
+    """Mean and mean square of the gradients at x + sigma * e for every e of `noise`."""
+    mean, square = torch.zeros_like(x), torch.zeros_like(x)
+    for b, row in enumerate(x):
+        scale = sigma * (row.max() - row.min()) if relative else sigma
+        for e in noise:
+            g = gradient_at(score, row + scale * e, b)
+            mean[b] += g / len(noise)
+            square[b] += g**2 / len(noise)
+    return mean, square
+
+
 def nodes_and_weights(rule: str, n: int) -> list[tuple[float, float]]:
     if rule == "Left":
         return [(j / n, 1 / n) for j in range(n)]

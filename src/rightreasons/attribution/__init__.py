@@ -5,6 +5,7 @@ from rightreasons.attribution._expected import ExpectedGradients, reference_outp
 from rightreasons.attribution._gradient import Gradient, InputTimesGradient
 from rightreasons.attribution._integrated import IntegratedGradients
 from rightreasons.attribution._path import PathAttribution
+from rightreasons.attribution._smoothgrad import SmoothGrad
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
 from rightreasons.core._paths import GaussLegendre, Left, Midpoint, Quadrature, Right, Trapezoid
 
@@ -27,6 +28,7 @@ __all__ = [
     "PathAttribution",
     "Quadrature",
     "Right",
+    "SmoothGrad",
     "Stratified",
     "Trapezoid",
     "reference_output",

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Explanation, positive
+from rightreasons.attribution._attribution import Axioms, Explanation, positive
 from rightreasons.attribution._path import (
     ROWS_AT_ONCE,
     Call,
@@ -40,7 +40,7 @@ class Rows(Sized, Protocol):
 
 
 class _ExpectedSum(PathSum):
-    """Leaves: x of every input; with `at`, then the references' activations.
+    """Leaves: x of every input, then the references where a gradient may have to reach them (`at`, "batch").
 
     Args:
         references: (R, *F) for each input.
@@ -58,7 +58,7 @@ class _ExpectedSum(PathSum):
         alphas: Tensor,
         reference_output: Tensor | None,
     ) -> None:
-        inner = references if function.at is not None else ()
+        inner = references if any(r.requires_grad for r in references) else ()
         super().__init__(function, draws=indices.shape[-1], leaves=(*function.points, *inner))
         self.estimator = estimator
         self.references = references
@@ -155,6 +155,18 @@ class ExpectedGradients(PathAttribution):
         tensor([[12., -1.]])
     """
 
+    axioms: ClassVar[Axioms] = Axioms(
+        complete=True,
+        sensitive=True,
+        dummy=True,
+        implementation_invariant=True,
+        linear=True,
+        differentiable=True,
+        needs_baseline=True,
+        random=True,
+        note="Complete in expectation, and exactly with estimators that use f at the references.",
+    )
+
     references: Inputs | Rows | Literal["batch"]
     samples: int | None = None
     output: Output = "logit"
@@ -198,6 +210,7 @@ class ExpectedGradients(PathAttribution):
                 function, estimator, *_needed(function, function.inputs, indices, False), alphas, None
             )
         references = matching_rows(self._tensors(), function.inputs, what="references", batched=True)
+        references = tuple(r.detach() for r in references)  # data; those of the batch are the inputs themselves
         count = references[0].shape[0]
         estimator = self.estimator or self._best(function, call, samples, count)
         indices, alphas = draw(count, samples, estimator, call.generator, rows=rows)
@@ -316,7 +329,7 @@ def _needed(
 ) -> tuple[tuple[Tensor, ...], Tensor]:
     """The references as points, and `indices` into them; with `at` only those drawn are run, if that is enough."""
     if function.at is None:
-        return tuple(r.detach() for r in references), indices
+        return references, indices
     if not all_of_them:
         drawn, indices = torch.unique(indices, return_inverse=True)
         references = tuple(r[drawn.to(r.device)] for r in references)

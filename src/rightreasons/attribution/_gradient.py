@@ -1,10 +1,11 @@
 """The gradient, and the gradient times the input."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from torch import Tensor
 
+from rightreasons.attribution._attribution import Axioms
 from rightreasons.attribution._path import Call, PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._score import Output
@@ -47,6 +48,15 @@ class Gradient(PathAttribution):
         tensor([[2., 6.]])
     """
 
+    axioms: ClassVar[Axioms] = Axioms(
+        complete=False,
+        sensitive=False,
+        dummy=True,
+        implementation_invariant=True,
+        linear=True,
+        differentiable=True,
+    )
+
     output: Output = "logit"
     at: str | None = None
 
@@ -73,6 +83,16 @@ class InputTimesGradient(PathAttribution):
         >>> rr.InputTimesGradient()(lambda x: (x**2).sum(1), torch.tensor([[1.0, 3.0]]))
         tensor([[ 2., 18.]])
     """
+
+    axioms: ClassVar[Axioms] = Axioms(
+        complete=False,
+        sensitive=False,
+        dummy=True,
+        implementation_invariant=True,
+        linear=True,
+        differentiable=True,
+        note="Complete without biases on piecewise linear networks: sums to f(x).",
+    )
 
     output: Output = "logit"
     at: str | None = None

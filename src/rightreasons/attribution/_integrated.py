@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Explanation, positive
+from rightreasons.attribution._attribution import Axioms, Explanation, positive
 from rightreasons.attribution._path import (
     Call,
     PathAttribution,
@@ -88,6 +88,17 @@ class IntegratedGradients(PathAttribution):
         >>> rr.IntegratedGradients(steps=8)(lambda x: (x**2).sum(1), torch.tensor([[1.0, 3.0]]))
         tensor([[1., 9.]])
     """
+
+    axioms: ClassVar[Axioms] = Axioms(
+        complete=True,
+        sensitive=True,
+        dummy=True,
+        implementation_invariant=True,
+        linear=True,
+        differentiable=True,
+        needs_baseline=True,
+        note="Complete up to the quadrature error, which `explain(...).gap` reports.",
+    )
 
     baseline: int | float | Inputs = 0.0
     steps: int = 50
