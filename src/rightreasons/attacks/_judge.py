@@ -1,0 +1,88 @@
+"""Maps of the true model, by which an attack is judged, and of the surrogate, by which it climbs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rightreasons.attacks._predictions import Labels, Rows, predict
+from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
+from rightreasons.core._guard import Model
+
+
+@dataclass(eq=False)
+class Judge:
+    """One call's models and methods.
+
+    Args:
+        predictor, explained: the true model, counted for predictions and for maps.
+        climbed: its surrogate, counted.
+        attribution: the method under attack.
+        direction: the method whose maps are climbed.
+        seed: of the draws of random methods: the same for every judged map, fresh for every direction.
+        chunk: most model rows in a forward pass where no graph is kept.
+        rows: the model's keywords.
+    """
+
+    predictor: Model
+    explained: Model
+    climbed: Model
+    attribution: Callable[..., Any]
+    direction: Callable[..., Any]
+    seed: int
+    chunk: int | None
+    rows: Rows
+    _fresh: torch.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._fresh = torch.Generator().manual_seed(self.seed)
+
+    def keeps_label(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
+        """Rows of x that the true model predicts as their label."""
+        return labels.of(index).predicted(predict(self.predictor, x, self.rows, index, self.chunk))
+
+    def maps(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
+        """Maps on the true model, detached; the draws of a random method are the same at every call."""
+        if len(x) == 0:
+            return x
+        maps = self.attribution(
+            self.explained,
+            x,
+            labels.of(index).target,
+            generator=torch.Generator().manual_seed(self.seed),
+            chunk=self.chunk,
+            model_kwargs=self.rows.of(index),
+        )
+        return _one_tensor(maps, self.attribution, len(x)).detach()
+
+    def climbable(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
+        """Maps on the surrogate, with a graph to x."""
+        maps = self.direction(
+            self.climbed,
+            x,
+            labels.of(index).target,
+            generator=self._fresh,
+            create_graph=True,
+            model_kwargs=self.rows.of(index),
+        )
+        maps = _one_tensor(maps, self.direction, len(x))
+        if not maps.requires_grad:
+            raise DifferentiabilityError(
+                f"the maps of {self.direction!r} carry no graph under create_graph=True, so there is nothing to climb. "
+                "Climb those of another method, direction=rr.Gradient(), and be judged by this one."
+            )
+        return maps
+
+
+def _one_tensor(maps: Any, method: Callable[..., Any], rows: int) -> Tensor:
+    if not isinstance(maps, Tensor):
+        raise InputError(
+            f"{method!r} returned {type(maps).__name__}; attacks take one tensor of maps for one input."
+        )
+    if maps.dim() < 2 or len(maps) != rows:
+        raise ShapeError(
+            f"{method!r} returned maps {tuple(maps.shape)} for {rows} rows: one map for each is needed."
+        )
+    return maps

@@ -1,0 +1,119 @@
+"""What a model predicts and whether a label is kept: shared by attacks on predictions and on attributions."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Shaped
+from torch import Tensor
+
+from rightreasons.core._around import around
+from rightreasons.core._errors import InputError, TargetError
+from rightreasons.core._guard import Model
+from rightreasons.core._score import check_rows
+
+
+class Rows:
+    """Model keywords, where tensors with one entry for each row follow the rows.
+
+    Args:
+        kwargs: what else the model is called with.
+        batch: rows of the batch.
+    """
+
+    def __init__(self, kwargs: Mapping[str, Any] | None, batch: int) -> None:
+        self.kwargs, self.batch = dict(kwargs or {}), batch
+
+    def of(self, index: Tensor) -> dict[str, Any]:
+        """The keywords for these rows."""
+        return {name: value[index] if self._per_row(value) else value for name, value in self.kwargs.items()}
+
+    def _per_row(self, value: Any) -> bool:
+        return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == self.batch
+
+
+class Counter:
+    """Counts the rows that run through a model."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def watch(self, model: Model) -> Model:
+        """`model`, counted."""
+        return around(model, self._count)
+
+    def _count(self, args: tuple[Any, ...]) -> nullcontext[None]:
+        self.rows += len(args[0])
+        return nullcontext()
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of a classifier with several outputs (class indices), or with one (0 or 1, of a logit).
+
+    Args:
+        y: (B,).
+        classes: outputs of the model, 1 for a logit.
+    """
+
+    y: Shaped[Tensor, "B"]
+    classes: int
+
+    @staticmethod
+    def checked(y: Tensor, outputs: Any, batch: int) -> "Labels":
+        """The labels, after a check against the model's outputs (batch, ...).
+
+        Raises:
+            TargetError: labels or outputs are not those of a classifier, or do not fit each other.
+        """
+        check_rows(outputs, batch)
+        if not isinstance(y, Tensor) or y.shape != (batch,):
+            got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+            raise TargetError(
+                f"attacks need one label for each of {batch} rows, y of shape ({batch},); got {got}."
+            )
+        if outputs.dim() > 2:
+            raise TargetError(
+                f"attacks keep or change a class, so outputs are (B, classes), (B, 1) or (B,); got "
+                f"{tuple(outputs.shape)}. Wrap the model so that it returns the scores of one decision."
+            )
+        classes = 1 if outputs.dim() == 1 else outputs.shape[1]
+        highest = 1 if classes == 1 else classes - 1
+        if bool((y != y.round()).any() if y.is_floating_point() else False) or bool(
+            (y < 0).any() or (y > highest).any()
+        ):
+            raise TargetError(
+                f"labels of a model with {classes} output{'s' * (classes > 1)} are whole numbers from 0 to {highest}; "
+                f"got values from {float(y.min()):g} to {float(y.max()):g}. To attack a regression, pass the class "
+                "decision that matters, e.g. a model of f(x) - threshold."
+            )
+        return Labels(y.to(outputs.device).long(), classes)
+
+    @property
+    def target(self) -> Tensor | None:
+        """Which output is explained: the label's, or the only one."""
+        return None if self.classes == 1 else self.y
+
+    def of(self, index: Tensor) -> "Labels":
+        """The labels of these rows."""
+        return Labels(self.y[index], self.classes)
+
+    def predicted(self, outputs: Tensor) -> Bool[Tensor, "N"]:
+        """Whether each row is predicted to have its label."""
+        if self.classes == 1:
+            return (outputs.reshape(len(outputs)) > 0).long() == self.y
+        return outputs.argmax(1) == self.y
+
+
+def predict(model: Model, x: Tensor, rows: Rows, index: Tensor, chunk: int | None) -> Tensor:
+    """The model's outputs at x, without a graph; `index` says which row of the batch each one is."""
+    if len(x) == 0:
+        raise InputError("there is nothing to predict.")
+    size = chunk or len(x)
+    with torch.no_grad():
+        parts = [
+            model(x[i : i + size].clone(), **rows.of(index[i : i + size])) for i in range(0, len(x), size)
+        ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -1,0 +1,110 @@
+"""What an attack on attributions found, row by row, with failures kept apart."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import nan
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+class Status(StrEnum):
+    """How the attack on a row ended.
+
+    | status       | meaning                                                            | adversarial, after         |
+    |--------------|--------------------------------------------------------------------|----------------------------|
+    | `better`     | an iterate kept the label and moved the measure                    | the best such iterate      |
+    | `no_gain`    | iterates kept the label, none moved the measure                    | the input, its clean value |
+    | `label_lost` | no iterate kept the label                                          | the input, its clean value |
+    | `excluded`   | misclassified before, or its clean map has no defined measure      | the input, its clean value |
+    """
+
+    BETTER = "better"
+    NO_GAIN = "no_gain"
+    LABEL_LOST = "label_lost"
+    EXCLUDED = "excluded"
+
+
+class AttackEvaluations(NamedTuple):
+    """Model rows that ran, over all rows, restarts and steps.
+
+    Args:
+        direction: forward in a surrogate, each followed by a gradient and its gradient.
+        judging: forward in the true model for the maps that are judged, each followed by a gradient.
+        prediction: forward in the true model for labels.
+    """
+
+    direction: int
+    judging: int
+    prediction: int
+
+
+class Summary(NamedTuple):
+    """An attack in numbers; a failed attack is never quietly counted as robustness.
+
+    Args:
+        attacked: rows that were not excluded.
+        excluded: rows that were.
+        failure_rate: share of the attacked rows with status `no_gain` or `label_lost`.
+        before: mean measure of the attacked rows' clean maps.
+        better: mean measure over the rows with status `better`.
+        all: mean measure over all attacked rows, failures at their clean value.
+    """
+
+    attacked: int
+    excluded: int
+    failure_rate: float
+    before: float
+    better: float
+    all: float
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionAttackResult:
+    """Perturbed inputs whose prediction is kept and whose map is not.
+
+    Attributes:
+        adversarial: (B, *F); the input itself where the attack failed or the row was excluded.
+        before: the attack's measure of the clean map, (B,).
+        after: the measure of the map at `adversarial`, on the true model, (B,).
+        status: one for each row.
+        clean_maps: maps of the inputs, as attributed.
+        maps: maps of `adversarial`.
+        lower_is_stronger: whether a smaller measure is a stronger attack.
+        evaluations: model rows that ran.
+        unsmoothed: piecewise operations that the surrogate met and left as they are, such as max_pool2d.
+    """
+
+    adversarial: Float[Tensor, "B *F"]
+    before: Float[Tensor, "B"]
+    after: Float[Tensor, "B"]
+    status: tuple[Status, ...]
+    clean_maps: Tensor
+    maps: Tensor
+    lower_is_stronger: bool
+    evaluations: AttackEvaluations
+    unsmoothed: tuple[str, ...]
+
+    def rows(self, *statuses: Status) -> Bool[Tensor, "B"]:
+        """Which rows ended with one of these."""
+        return torch.tensor([status in statuses for status in self.status], device=self.before.device)
+
+    @property
+    def summary(self) -> Summary:
+        """Failure rate and means."""
+        attacked, better = ~self.rows(Status.EXCLUDED), self.rows(Status.BETTER)
+        count = int(attacked.sum())
+        return Summary(
+            attacked=count,
+            excluded=len(self.status) - count,
+            failure_rate=1 - int(better.sum()) / count if count else nan,
+            before=_mean(self.before[attacked]),
+            better=_mean(self.after[better]),
+            all=_mean(self.after[attacked]),
+        )
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.mean()) if len(values) else nan
