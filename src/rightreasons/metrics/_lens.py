@@ -108,7 +108,8 @@ def lens(
         >>> result.observed, result.chance, result.adjusted
         (tensor([1., 0.]), tensor([1., 0.]), tensor([nan, 0.]))
     """
-    return _lens("lens", a, b, k, window, adjust, diversity, graph, reduce)
+    a, b = checked_pair(a, b, "lens", reduce)
+    return _lens("lens", a, b, k, window, adjust, diversity, graph)
 
 
 def lens_recall(
@@ -153,7 +154,8 @@ def lens_recall(
         >>> lens_recall(a, a.roll(1, 1), k=1, window=0), lens_recall(a, a.roll(1, 1), k=1, window=1)
         (tensor([0.]), tensor([1.]))
     """
-    result = _lens("lens_recall", a, b, k, window, adjust, diversity, graph, reduce)
+    a, b = checked_pair(a, b, "lens_recall", reduce)
+    result = _lens("lens_recall", a, b, k, window, adjust, diversity, graph)
     return result.observed if adjust is None else result.adjusted
 
 
@@ -196,7 +198,8 @@ def lens_precision(
         >>> lens_precision(a, b, k=2, window=1), lens_recall(a, b, k=2, window=1)
         (tensor([1.]), tensor([0.5000]))
     """
-    result = _lens("lens_precision", b, a, k, window, adjust, diversity, graph, reduce)
+    a, b = checked_pair(a, b, "lens_precision", reduce)
+    result = _lens("lens_precision", b, a, k, window, adjust, diversity, graph)
     return result.observed if adjust is None else result.adjusted
 
 
@@ -240,24 +243,23 @@ def topk_intersection(
         >>> topk_intersection(a, b, k=2), topk_intersection(a, b, k=2, adjust="uniform")
         (tensor([0.5000]), tensor([0.]))
     """
-    result = _lens("topk_intersection", a, b, k, 0, adjust, diversity, graph, reduce)
+    a, b = checked_pair(a, b, "topk_intersection", reduce)
+    result = _lens("topk_intersection", a, b, k, 0, adjust, diversity, graph)
     return result.observed if adjust is None else result.adjusted
 
 
 def _lens(
     metric: str,
-    a: Tensor,
-    b: Tensor,
+    a: Float[Tensor, "B *S"],
+    b: Float[Tensor, "B *S"],
     k: int | float,
     window: int,
     adjust: Chance | None,
     diversity: int,
     graph: FeatureGraph | None,
-    reduce: Reduce,
 ) -> LensResult:
     checked_window(window, metric)
     checked_window(diversity, metric, "diversity")
-    a, b = checked_pair(a, b, metric, reduce)
     checked_space(a, metric, graph)
     _check_adjust(adjust, len(a), metric)
     k = checked_count(k, a[0].numel(), metric)

@@ -80,7 +80,7 @@ def _refuse_non_finite(maps: Tensor, metric: str) -> None:
 
 def _reduced(maps: Tensor, metric: str, reduce: Callable[[Tensor], Tensor]) -> Tensor:
     reduced = reduce(maps)
-    if not isinstance(reduced, Tensor) or len(reduced) != len(maps) or reduced.ndim < 2:
+    if not isinstance(reduced, Tensor) or reduced.ndim < 2 or len(reduced) != len(maps):
         got = tuple(reduced.shape) if isinstance(reduced, Tensor) else type(reduced).__name__
         raise ShapeError(
             f"{metric}: reduce= must return one value for each position, (B, *space) with B = {len(maps)}; got {got}."
@@ -88,7 +88,7 @@ def _reduced(maps: Tensor, metric: str, reduce: Callable[[Tensor], Tensor]) -> T
     return reduced
 
 
-def checked_space(maps: Float[Tensor, "B *S"], metric: str, graph: FeatureGraph | None = None) -> None:
+def checked_space(maps: Shaped[Tensor, "..."], metric: str, graph: FeatureGraph | None = None) -> None:
     """Raise unless windows make sense: 1 to 3 dimensions, or the nodes of the graph."""
     if graph is not None:
         if maps.ndim != 2 or maps.shape[1] != graph.nodes:
