@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 import rightreasons as rr
-from rightreasons.attribution import PathAttribution
+from rightreasons.attribution import Attribution, PathAttribution
 from tests.networks import NETWORKS
 
 NETWORK = NETWORKS["mlp tanh"]
@@ -130,4 +130,35 @@ CASES: tuple[Case, ...] = (
     *(_at_layer(case) for case in _ON_INPUTS if not case.name.startswith(("EG complete", "EG default"))),
     # Completeness needs f at the references, which is passed in where a layer is explained.
     replace(_at_layer(_expected("default")), complete="expectation", linear=True),
+)
+
+
+PICTURES = NETWORKS["cnn"]
+"""Batch-norm, dropout, one in-place ReLU used twice: what the methods below have to live with."""
+
+
+@dataclass(frozen=True)
+class Catalogued:
+    """A method that is explained on pictures, and its claims; see `Case`.
+
+    Attributes:
+        channels: of its maps; 0 for as many as the input.
+        random: maps depend on draws.
+        batch_invariant: a row's map is that of the row alone.
+        reads_model: maps depend on the model; controls do not.
+        backward: rows of backward passes for each row explained.
+    """
+
+    name: str
+    method: Attribution
+    channels: int = 0
+    random: bool = False
+    batch_invariant: bool = True
+    reads_model: bool = True
+    backward: int = 1
+
+
+CATALOGUE: tuple[Catalogued, ...] = (
+    Catalogued("grad-cam", rr.GradCAM(), channels=1),
+    Catalogued("grad-cam signed", rr.GradCAM(layer="first", relu=False, upsample="nearest"), channels=1),
 )

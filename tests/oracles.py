@@ -35,6 +35,16 @@ def smoothgrad(score: Score, x: Tensor, noise: Tensor, sigma: float, *, relative
     return mean, square
 
 
+def grad_cam(tail: Score, features: Tensor, *, relu: bool) -> Tensor:
+    """`tail`: from one row of feature maps (K, h, w) to the score. Returns (B, 1, h, w)."""
+    maps = torch.zeros(len(features), 1, *features.shape[2:], dtype=features.dtype)
+    for b, row in enumerate(features):
+        g = gradient_at(tail, row, b)
+        for k in range(len(row)):
+            maps[b, 0] += g[k].mean() * row[k]
+    return maps.clamp(min=0) if relu else maps
+
+
 def nodes_and_weights(rule: str, n: int) -> list[tuple[float, float]]:
     if rule == "Left":
         return [(j / n, 1 / n) for j in range(n)]

@@ -2,6 +2,7 @@
 
 from rightreasons.attribution._attribution import Attribution, Axioms, Evaluations, Explanation
 from rightreasons.attribution._expected import ExpectedGradients, reference_output
+from rightreasons.attribution._gradcam import GradCAM
 from rightreasons.attribution._gradient import Gradient, InputTimesGradient
 from rightreasons.attribution._integrated import IntegratedGradients
 from rightreasons.attribution._path import PathAttribution
@@ -19,6 +20,7 @@ __all__ = [
     "ExpectedGradients",
     "Explanation",
     "GaussLegendre",
+    "GradCAM",
     "Gradient",
     "Independent",
     "InputTimesGradient",
