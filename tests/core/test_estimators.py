@@ -53,13 +53,13 @@ def maps_of(estimator: Estimator, n: int, **options) -> Tensor:
 
 
 def exact(function, x: Tensor, r: Tensor) -> Tensor:
-    """Every reference, every one of 400 midpoints."""
+    """Every reference, every one of 60 midpoints."""
     total = torch.zeros_like(x)
     for reference in r:
-        for k in range(400):
-            a = (k + 0.5) / 400
+        for k in range(60):
+            a = (k + 0.5) / 60
             total += (x - reference) * gradients(function, reference + a * (x - reference))
-    return total / (400 * len(r))
+    return total / (60 * len(r))
 
 
 class TestDraws:
@@ -192,7 +192,7 @@ class TestFormulas:
             plan = estimator.plan(draws)
             g = gradients(smooth, draws.points(slice(0, 2))[0])
             maps.append(plan.combine(plan.statistics((g,), slice(0, 2)), None)[0].mean(0))
-        oracle = exact(smooth, x, r)[0]  # both quadratures err by about 1e-5
+        oracle = exact(smooth, x, r)[0]  # the midpoint rules differ by about 1e-4
         torch.testing.assert_close(torch.stack(maps).mean(0), oracle, rtol=0, atol=5e-4)
 
     def test_small_numbers_of_draws_fall_back(self):
@@ -276,8 +276,8 @@ class TestEverySampledEstimator:
     def test_converges_to_the_exact_expectation(self, estimator):
         x, r = normal(2, 3), normal(12, 3, seed=1)
         oracle = exact(smooth, x, r)
-        error = (maps_of(estimator, 6000) - oracle).abs().max()
-        assert error < 0.15  # three standard errors
+        error = (maps_of(estimator, 2000) - oracle).abs().max()
+        assert error < 0.25  # three standard errors
 
     def test_gap_is_that_of_the_maps_before_projection(self, estimator):
         plan, g, differences = setting(estimator, 10)

@@ -143,9 +143,9 @@ def test_converges_to_the_exact_expectation():
     x, r = plan.draws.xs[0], plan.draws.references[0]
     expected = torch.zeros_like(x)
     for reference in r:
-        for k in range(400):
-            a = (k + 0.5) / 400
-            expected += (x - reference) * gradients(smooth, reference + a * (x - reference)) / (400 * len(r))
+        for k in range(100):
+            a = (k + 0.5) / 100
+            expected += (x - reference) * gradients(smooth, reference + a * (x - reference)) / (100 * len(r))
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-2)
 
 
@@ -278,15 +278,15 @@ class TestDerivatives:
 
     def test_through_x_and_references(self):
         """Activations as inputs carry a graph: their weights are differentiated too, also where x meets a reference."""
-        x, r = normal(2, 3), normal(4, 3, seed=1)
-        indices, alphas = draw(4, 5, Kriging(), torch.Generator().manual_seed(0))
-        g, differences = normal(2, 5, 3, seed=2), normal(2, 4, seed=3)
+        x, r = normal(1, 3), normal(3, 3, seed=1)
+        indices, alphas = draw(3, 3, Kriging(), torch.Generator().manual_seed(0))
+        g, differences = normal(1, 3, 3, seed=2), normal(1, 3, seed=3)
 
         def maps(x: Tensor, r: Tensor) -> Tensor:
             plan = Kriging().plan(Draws((x,), (r,), indices, alphas))
-            return plan.combine(plan.statistics((g,), slice(0, 5)), differences)[0]
+            return plan.combine(plan.statistics((g,), slice(0, 3)), differences)[0]
 
-        assert torch.autograd.gradcheck(maps, (x.requires_grad_(), r.requires_grad_()), atol=1e-4)
+        assert torch.autograd.gradcheck(maps, (x.requires_grad_(), r.requires_grad_()))
 
     def test_stay_finite_where_nothing_moves(self):
         x = normal(1, 3).requires_grad_()
