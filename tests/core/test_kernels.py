@@ -148,12 +148,12 @@ def test_an_inner_gradient_reaches_points_through_a_weight_made_of_them() -> Non
 
 
 def test_function_transforms_run_inside() -> None:
-    weight = torch.randn(4, 4, 3, 3)
+    weight = torch.randn(4, 4, 3, 3).double()
 
     def norm(x: Tensor) -> Tensor:
         return F.max_pool2d(F.relu(F.conv2d(x[None], weight)), 2).square().sum()
 
-    x = torch.randn(3, 4, 6, 6)
+    x = torch.randn(3, 4, 6, 6).double()
     expected = torch.stack([torch.func.grad(norm)(row) for row in x])
     with SecondOrderKernels():
         torch.testing.assert_close(torch.func.vmap(torch.func.grad(norm))(x), expected)

@@ -16,7 +16,7 @@ from rightreasons.attribution._path import PathSum, Sums
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._grad import vector_jacobian
 from rightreasons.core._guard import Model, explaining
-from rightreasons.core._inputs import Inputs
+from rightreasons.core._inputs import Inputs, as_tuple, like
 from rightreasons.core._score import Target
 
 Attribution: TypeAlias = PathAttribution | Callable[..., Inputs]
@@ -66,14 +66,17 @@ class DoubleBackprop(Engine):
                 generator=generator,
                 model_kwargs=model_kwargs,
             )
-        return attribution(
-            model,
-            inputs,
-            target,
-            generator=generator,
-            create_graph=torch.is_grad_enabled(),
-            model_kwargs=model_kwargs,
-        )
+        connected = torch.is_grad_enabled()
+        with explaining(model, second_order=connected) as network:
+            maps = attribution(
+                network,
+                inputs,
+                target,
+                generator=generator,
+                create_graph=connected,
+                model_kwargs=model_kwargs,
+            )
+        return maps if connected else like([part.detach() for part in as_tuple(maps)], maps)
 
 
 @final
@@ -94,7 +97,7 @@ class Recompute(Engine):
     Raises:
         InputError: chunk is not positive, or the attribution is not a sum over draws.
         DifferentiabilityError: the model is no `nn.Module`, is sharded layer by layer, or its buffers changed
-            between forward and backward.
+            between forward and backward, or no parameter moves the maps.
     """
 
     chunk: int | None = None
@@ -139,8 +142,7 @@ class Recompute(Engine):
         trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         names = tuple(name for name, _ in trainable)
         chunk = self.chunk or path.function.batch
-        sums = _RecomputedSums.apply(path, chunk, names, *path.leaves, *(p for _, p in trainable))
-        return sums  # pyright: ignore[reportReturnType]
+        return _RecomputedSums.apply(path, chunk, names, *path.leaves, *(p for _, p in trainable))
 
 
 class _RecomputedSums(torch.autograd.Function):
@@ -169,6 +171,11 @@ class _RecomputedSums(torch.autograd.Function):
         with ctx.conditions.restored(), explaining(path.function.model, second_order=True):
             for part in _contracted(path, ctx.chunk, fresh, ctx.names, wanted, cotangents):
                 totals = [_sum(total, grad) for total, grad in zip(totals, part, strict=True)]
+        if all(total is None for total in totals):
+            raise DifferentiabilityError(
+                "no parameter moves these maps, so this penalty would silently train nothing: does the model use its "
+                "parameters under no_grad or detached? rr.training.check_differentiable shows each."
+            )
         grads = iter(totals)
         return (None, None, None, *(next(grads) if n else None for n in needed))
 

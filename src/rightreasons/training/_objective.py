@@ -1,6 +1,8 @@
 """The sum that is minimised: the task's loss plus weighted terms."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple, final
 
 import torch
@@ -80,6 +82,8 @@ class Objective(nn.Module):
         self.engine = engine or DoubleBackprop()
         self.step = 0
         self.measured: dict[str, float] = {}
+        self._last_version: int | None = None
+        self._warned = False
         names = [term.name for term in self.terms]
         if len(set(names)) < len(names):
             raise InputError(f"terms need different names; got {names}. Give Penalty(..., label='...').")
@@ -104,8 +108,14 @@ class Objective(nn.Module):
             guidance: per-row side data for the terms, or one for each term by name.
             model_kwargs: passed to the model.
             gradient_ratios: also measure each term's gradient against the task's (one more backward pass each).
+
+        Raises:
+            InputError: unusable inputs, guidance for a term that is not there, a weight that is no weight,
+                gradient ratios where no gradients are recorded, or weight="auto" for a term without gradient.
         """
         check_inputs(x, integers_allowed=True)
+        self._check_call(guidance, gradient_ratios)
+        self._notice_accumulation()
         outputs = self.model(*as_tuple(x), **(model_kwargs or {}))
         task = self.task.loss(outputs, y)
         penalties, weights = {}, {}
@@ -137,18 +147,58 @@ class Objective(nn.Module):
             self.step += 1
         return Losses(total, task, penalties, weights, outputs, ratios)
 
+    def _check_call(self, guidance: Tensor | Mapping[str, Tensor] | None, gradient_ratios: bool) -> None:
+        names = [term.name for term in self.terms]
+        unknown = [name for name in guidance if name not in names] if isinstance(guidance, Mapping) else []
+        if unknown:
+            raise InputError(
+                f"guidance is given by the name of its term; got {unknown[0]!r}, the terms are {names}."
+            )
+        if gradient_ratios and not torch.is_grad_enabled():
+            raise InputError(
+                "gradient_ratios compares gradients, and none are recorded inside no_grad. Leave the block."
+            )
+
+    def _notice_accumulation(self) -> None:
+        """Say once that batch-coupled priors do not add up over micro-batches.
+
+        A training forward on parameters that have not moved since the last one, while gradients are waiting, is one.
+        """
+        if not self.training or self._warned or not torch.is_grad_enabled():
+            return
+        coupled = [t.name for t in self.terms if getattr(t, "coupled", False) and self._due(t)]
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        version = sum(p._version for p in parameters)
+        if coupled and version == self._last_version and any(_waiting(p) for p in parameters):
+            self._warned = True
+            warnings.warn(
+                f"gradients are accumulated over micro-batches, but {', '.join(coupled)} depends on the batch as a "
+                "whole: the mean of its values on micro-batches is another penalty (a global Gini of .148 on a batch "
+                "was .206 as the mean of its halves). Use larger batches, or a prior at the 'sample' level.",
+                stacklevel=4,
+            )
+        self._last_version = version
+
     def _due(self, term: Term) -> bool:
         weight = _resolved(term)
         if self.training and self.step % term.every:
             return False
         if isinstance(weight, Auto):
             return term.name in self.measured or (self.training and self.step >= weight.at)
-        return (weight(self.step) if callable(weight) else weight) != 0
+        return self._current(term, weight) != 0
+
+    def _current(self, term: Term, weight: float | Callable[[int], float]) -> float:
+        value = float(weight(self.step) if callable(weight) else weight)
+        if not (isfinite(value) and value >= 0):
+            raise InputError(
+                f"a penalty's weight must be finite and not negative; {term.name!r} has {value} at step {self.step}."
+            )
+        return value
 
     def _weight(self, term: Term, task: Tensor, value: Tensor) -> float:
         weight = _resolved(term)
         if not isinstance(weight, Auto):
-            return float(weight(self.step) if callable(weight) else weight)
+            return self._current(term, weight)
         if term.name not in self.measured:
             task_norm, term_norm = self._norm(task), self._norm(value)
             if term_norm == 0:
@@ -184,6 +234,10 @@ class Objective(nn.Module):
 
 def _resolved(term: Term) -> float | Auto | Callable[[int], float]:
     return Auto() if isinstance(term.weight, str) else term.weight
+
+
+def _waiting(parameter: nn.Parameter) -> bool:
+    return parameter.grad is not None and bool(parameter.grad.any())
 
 
 def _modules_of(terms: Sequence[Term]) -> list[nn.Module]:

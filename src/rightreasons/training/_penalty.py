@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any, Protocol, final
+from typing import Any, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from rightreasons.priors import Prior
 from rightreasons.tasks import Task
 from rightreasons.training._engine import Attribution, DoubleBackprop, Engine
 from rightreasons.training._schedule import Weight, check_weight
+
+_FEWEST = 2
+"""Rows that are penalised at least, so that with references="batch" each has another one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,7 @@ class Step:
     model_kwargs: Mapping[str, Any] | None = None
 
 
+@runtime_checkable
 class Term(Protocol):
     """Anything that adds to the loss: a scalar of the model, the inputs and the labels."""
 
@@ -76,8 +80,8 @@ class Penalty:
             keeps the graph to the parameters (`check_differentiable` tells).
         prior: maps -> scalar, see `rr.priors`.
         weight: a number, a function of the step (`Ramp`), `Auto(ratio, at)`, or "auto" for `Auto()`.
-        rows: fraction of the rows that is penalised, drawn anew at every step; for priors that are means over
-            rows. A quarter costs about half of a step with all rows.
+        rows: fraction of the rows that is penalised, drawn anew at every step, two rows at least; for priors that
+            are means over rows. A quarter costs a little more than half of a step with all rows.
         draws: 2 makes a signed quadratic prior unbiased under few samples: prior.bilinear(phi, psi) of two
             independent maps replaces prior(phi).
         every: penalise every so many steps only.
@@ -145,7 +149,7 @@ class Penalty:
     ) -> tuple[Inputs, Target, Tensor | None, Mapping[str, Any] | None]:
         parts = as_tuple(inputs)
         batch = parts[0].shape[0]
-        count = max(1, ceil(self.rows * batch))
+        count = min(batch, max(_FEWEST, ceil(self.rows * batch)))
         chosen = torch.randperm(batch, generator=step.generator)[:count].sort().values
 
         def take(value: Any) -> Any:
@@ -162,10 +166,11 @@ class Penalty:
             self.attribution, model, inputs, target, generator=step.generator, model_kwargs=kwargs
         )
         chosen = self._chosen(maps)
-        if torch.is_grad_enabled() and not chosen.requires_grad and _trainable(model):
+        if torch.is_grad_enabled() and _trainable(model) and not _reaches_a_parameter(chosen):
             raise DifferentiabilityError(
-                f"the maps of {self.attribution!r} carry no graph, so this penalty would silently train nothing. "
-                "rr.training.check_differentiable(method, model, x, y) shows which parameters a map reaches."
+                f"the maps of {self.attribution!r} carry no graph to any parameter, so this penalty would silently "
+                "train nothing. rr.training.check_differentiable(method, model, x, y) shows which parameters a map "
+                "reaches."
             )
         return chosen
 
@@ -182,3 +187,18 @@ class Penalty:
 
 def _trainable(model: Model) -> bool:
     return isinstance(model, torch.nn.Module) and any(p.requires_grad for p in model.parameters())
+
+
+def _reaches_a_parameter(maps: Tensor) -> bool:
+    """Whether a parameter is among the leaves of the graph; that of an input alone is not enough to train."""
+    seen: set[Any] = set()
+    nodes: list[Any] = [maps.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        if isinstance(getattr(node, "variable", None), torch.nn.Parameter):
+            return True
+        seen.add(node)
+        nodes.extend(parent for parent, _ in node.next_functions)
+    return False

@@ -36,6 +36,10 @@ class Ramp:
     def __post_init__(self) -> None:
         if self.last <= self.first:
             raise InputError(f"a ramp needs first < last; got {self.first} and {self.last}.")
+        if not all(isfinite(end) and end >= 0 for end in (self.start, self.end)):
+            raise InputError(
+                f"a penalty's weight must be finite and not negative; got start={self.start}, end={self.end}."
+            )
         if self.shape not in ("linear", "cosine", "geometric"):
             raise InputError(f"shape must be linear, cosine or geometric; got {self.shape!r}.")
         if self.shape == "geometric" and min(self.start, self.end) <= 0:
