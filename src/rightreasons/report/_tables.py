@@ -1,0 +1,97 @@
+"""The numbers behind the figures, as tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rightreasons.report._words import duration, interval, mean, metric_name, number, outcome_title, signed
+
+Table = dict[str, Any]
+
+
+def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
+    """Score, difference from the reference, and weights chosen, one row for each arm."""
+    clean = {c["arm"]: c for c in metrics["comparisons"] if c["outcome"] == "test"}
+    others = [name for name in metrics["arms"][0]["test"] if name != metrics["headline"]]
+    rows = []
+    for arm in metrics["arms"]:
+        found = clean.get(arm["name"])
+        p = "–" if found is None or found["p_holm"] is None else number(found["p_holm"])
+        rows.append(
+            [
+                arm["name"],
+                number(arm["interval"]["mean"]),
+                _ends(arm["interval"], metrics),
+                *(number(mean(arm["test"][name])) for name in others),
+                "–" if found is None else signed(found["difference"]),
+                "–" if found is None else interval(found),
+                p,
+                _weights(arm),
+            ]
+        )
+    headline = metric_name(metrics["headline"])
+    return {
+        "columns": [
+            f"{headline[0].upper()}{headline[1:]}",
+            f"{confidence} interval",
+            *(metric_name(name).capitalize() for name in others),
+            "Difference",
+            f"{confidence} interval",
+            "Adjusted p",
+            "Weight chosen",
+        ],
+        "rows": rows,
+    }
+
+
+def _ends(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """An interval, cut where the metric ends."""
+    if found["low"] is None:
+        return "–"
+    low, high = found["low"], found["high"]
+    if metrics["headline"] in ("auc", "accuracy"):
+        low, high = max(low, 0.0), min(high, 1.0)
+    return f"{number(low)} to {number(high)}"
+
+
+def _weights(arm: Mapping[str, Any]) -> str:
+    found = sorted({c["weight"] for c in arm["chosen"] if c["weight"] is not None})
+    return ", ".join(f"{w:g}" for w in found) or "–"
+
+
+def noise_tables(metrics: Mapping[str, Any]) -> list[Table]:
+    """Mean score at every level, one table for each kind of noise."""
+    return [
+        {
+            "title": outcome_title(kind),
+            "levels": [f"{level['level']:g}" for level in levels],
+            "rows": [
+                [arm["name"], *(number(mean(level["scores"])) for level in arm["noise"][kind])]
+                for arm in metrics["arms"]
+            ],
+        }
+        for kind, levels in metrics["arms"][0]["noise"].items()
+    ]
+
+
+def cost_table(metrics: Mapping[str, Any]) -> Table:
+    """Completeness, sparsity or smoothness of the maps, and what training cost."""
+    images = not metrics["features"]
+    rows = []
+    for arm in metrics["arms"]:
+        gaps = [gap for gap in arm["relative_gap"] if gap is not None]
+        rows.append(
+            [
+                arm["name"],
+                f"{100 * mean(gaps):.1f} %" if gaps else "–",
+                number(mean(arm["total_variation"]), 0) if images else number(mean(arm["gini"]), 2),
+                str(arm["fits"]) + (f" ({arm['diverged']} diverged)" if arm["diverged"] else ""),
+                f"{arm['steps']:,}",
+                duration(arm["seconds"]),
+                "–" if arm["plain_steps"] is None else f"{arm['plain_steps']:.1f}",
+            ]
+        )
+    measure = "Total variation of maps" if images else "Gini of attributions"
+    return {
+        "columns": ["Completeness gap", measure, "Fits", "Steps", "Training time", "Plain steps per step"],
+        "rows": rows,
+    }

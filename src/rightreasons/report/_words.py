@@ -1,0 +1,110 @@
+"""Numbers as readers expect them, and the sentences that say what came out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_TITLES = {"test": "Clean test data", "gaussian": "Gaussian noise", "salt_and_pepper": "Salt-and-pepper noise"}
+_METRICS = {"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "rmse": "RMSE", "r2": "R²"}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with a real minus sign; an en dash where there is none.
+
+    >>> number(-0.5), number(None)
+    ('\N{MINUS SIGN}0.500', '\N{EN DASH}')
+    """
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference, always with its sign.
+
+    >>> signed(0.25)
+    '+0.250'
+    """
+    if value is None:
+        return "–"
+    return number(value, digits) if value < 0 else f"+{value:.{digits}f}"
+
+
+def metric_name(metric: str) -> str:
+    """A metric as it is written in a sentence."""
+    return _METRICS.get(metric, metric.replace("_", " "))
+
+
+def outcome_title(outcome: str) -> str:
+    """What a comparison was made on."""
+    return _TITLES.get(outcome, outcome)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader would say them.
+
+    >>> duration(4.2), duration(135)
+    ('4.2 s', '2 min 15 s')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def interval(comparison: Mapping[str, Any]) -> str:
+    """Both ends of an interval."""
+    if comparison["low"] is None:
+        return "no interval from one split"
+    return f"{signed(comparison['low'])} to {signed(comparison['high'])}"
+
+
+def sentence(
+    comparison: Mapping[str, Any], metrics: Mapping[str, Any], confidence: float, margin: float
+) -> str:
+    """One comparison in words: scores, difference, interval, splits, and why the verdict is what it is."""
+    metric, reference = metric_name(metrics["headline"]), metrics["reference"]
+    where = {
+        "test": f"Test {metric}",
+        "gaussian": f"Under Gaussian noise, mean {metric} over the levels",
+        "salt_and_pepper": f"Under salt-and-pepper noise, mean {metric} over the levels",
+    }[comparison["outcome"]]
+    return (
+        f"{where} {number(comparison['mean'])} against {number(comparison['reference_mean'])} ({reference.lower()}): "
+        f"{signed(comparison['difference'])}, {confidence:.0%} interval {interval(comparison)}, better on "
+        f"{comparison['better']} of {comparison['n']} splits. {_because(comparison, metrics, margin)}"
+    )
+
+
+def _because(comparison: Mapping[str, Any], metrics: Mapping[str, Any], margin: float) -> str:
+    verdict, p = comparison["verdict"], comparison["p_holm"]
+    if p is None:
+        return f"{metrics['splits']} splits are too few for a test."
+    if verdict in ("helps", "hurts"):
+        return f"Adjusted p = {_p(p)}."
+    if verdict == "does not help":
+        return f"The interval excludes any gain above {margin:g}."
+    return f"The interval holds zero and gains above {margin:g} (adjusted p = {_p(p)})."
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def sparsity_sentence(arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
+    """How concentrated the global attribution is, next to the reference's."""
+    ours, theirs = mean(arm["gini"]), mean(reference["gini"])
+    word = _compared(ours - theirs, 0.02, "more concentrated", "more spread out", "about as concentrated")
+    return f"Its attributions are {word}: Gini coefficient {number(ours, 2)} against {number(theirs, 2)}."
+
+
+def smoothness_sentence(arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
+    """How smooth the maps are, next to the reference's."""
+    ours, theirs = mean(arm["total_variation"]), mean(reference["total_variation"])
+    word = _compared(theirs / ours - 1, 0.02, "smoother", "rougher", "about as smooth")
+    return f"Its maps are {word}: total variation {number(ours, 0)} against {number(theirs, 0)}."
+
+
+def _compared(difference: float, least: float, more: str, less: str, same: str) -> str:
+    return more if difference > least else less if difference < -least else same
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean over splits."""
+    return sum(values) / len(values)
