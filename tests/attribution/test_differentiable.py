@@ -10,6 +10,7 @@ from torch.autograd import gradcheck
 from torch.func import functional_call
 
 import rightreasons as rr
+from rightreasons.core import _kernels
 from tests.attribution.helpers import TOLERANCE, call, relative, seeded
 from tests.cases import CASES, LAYER, REFERENCES, Case
 from tests.networks import FEATURES, NETWORKS, Network, as_args, labels
@@ -160,3 +161,28 @@ def test_maps_under_autocast_stay_float32_and_near(x: Tensor, y: Tensor) -> None
             assert all(grad.any() for grad in grads), (
                 "the autocast cache must not hold weights without a graph"
             )
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda network: network.name)
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_our_kernels_give_the_gradients_of_pytorchs(
+    method: Callable[[Network], Any], network: Network, create_graph: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of networks with kinks, where finite differences say nothing."""
+    model, inputs, y = network.make(), network.inputs(3), labels(3)
+
+    def computed() -> tuple[Tensor, ...]:
+        maps = as_args(call(method(network), model, inputs, y, create_graph=create_graph))
+        if not create_graph:
+            return maps
+        penalty = torch.stack([m.abs().sum() for m in maps]).sum()
+        grads = torch.autograd.grad(
+            penalty, [p for p in model.parameters() if p.requires_grad], allow_unused=True
+        )
+        # A bias that only shifts kinks: zeros or nothing, which is the same to an optimiser.
+        return tuple(torch.zeros(()) if g is None or not g.any() else g for g in grads)
+
+    ours = computed()
+    monkeypatch.setattr(_kernels, "_REPLACED", {})
+    assert relative(ours, computed()) < TOLERANCE[torch.float64]
