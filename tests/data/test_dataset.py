@@ -34,7 +34,7 @@ def test_repr_is_one_short_line():
     ("fields", "error", "match"),
     [
         ({"y": Y[:2]}, ShapeError, r"one label per row: x is \(3, 2\), y is \(2,\)"),
-        ({"ids": ("p",)}, ShapeError, "one id per row"),
+        ({"ids": ("p",)}, ShapeError, "one of ids per row"),
         ({"columns": COLUMNS[:1]}, ShapeError, "one column per feature"),
         ({"columns": (Column("a"), Column("a"))}, DataError, r"different names, got \['a'\]"),
         ({"classes": ("only",)}, DataError, r"integers in 0..0, .* from 0 to 1"),
@@ -65,3 +65,48 @@ def test_sum_groups_passes_gradient():
 def test_groups_that_do_not_partition_the_features_are_refused(groups):
     with pytest.raises(ShapeError, match="exactly once"):
         sum_groups(torch.zeros(2, 3), groups)
+
+
+def test_rows_keep_clusters_and_parts():
+    data = DataSet("d", X, Y, clusters=("c", "c", "e"), parts=("train", "test", "train"))
+    picked = data.rows(torch.tensor([2, 1]))
+    assert (picked.clusters, picked.parts, picked.ids) == (("e", "c"), ("train", "test"), ())
+
+
+def test_rows_are_found_by_id_and_a_wrong_id_is_told_with_close_ones():
+    data = DataSet("d", X, Y, ids=("p10", "p11", "q3"))
+    assert data.named("q3", "p10").x.tolist() == [[4.0, 5.0], [0.0, 1.0]]
+    with pytest.raises(
+        DataError, match=r"No row of 'd' has the id 'p1'. Its 3 ids are like 'p1[01]', 'p1[01]'"
+    ):
+        data.named("p1")
+    with pytest.raises(DataError, match="'d' has no ids, so no row can be asked for by name"):
+        DataSet("d", X, Y).named("p1")
+
+
+def test_labels_say_their_task():
+    survival = DataSet("d", X, torch.rand(3, 2), labels=("time", "event"))
+    assert survival.task() == ("survival", {})
+    assert DataSet("d", X, torch.eye(3)).task() == ("multilabel", {"labels": 3})
+    assert DataSet("d", X, Y, classes=("a", "b")).task() == ("binary", {})
+    assert DataSet("d", X, Y, classes=("a", "b", "c")).task() == ("multiclass", {"classes": 3})
+    assert DataSet("d", X, Y.float()).task() == ("regression", {})
+
+
+def test_unlabelled_rows_are_told_apart():
+    assert DataSet("d", X, Y).labelled
+    assert not DataSet("d", X, torch.full((3,), torch.nan)).labelled
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "match"),
+    [
+        ({"clusters": ("p",)}, ShapeError, "one of clusters per row"),
+        ({"parts": ("train",) * 2}, ShapeError, "one of parts per row"),
+        ({"parts": ("train", "tset", "test")}, DataError, "got 'tset'. Did you mean 'test'"),
+        ({"labels": ("time", "event")}, ShapeError, r"one name per label: y is \(3,\)"),
+    ],
+)
+def test_names_of_rows_and_labels_must_match(fields, error, match):
+    with pytest.raises(error, match=match):
+        DataSet(**{"name": "d", "x": X, "y": Y, **fields})

@@ -124,11 +124,19 @@ def test_columns_are_matched_by_name_whatever_their_order():
         assert fitted(other).columns == fitted(table()).columns
 
 
-def test_categories_are_matched_by_name_and_unknown_ones_are_all_zero():
+def test_categories_are_matched_by_name_and_unknown_ones_are_refused_or_all_zero():
     fitted = Preprocessing.fit(table(), standardise="none")
     levels = ("cider", "none", "beer")
     x = torch.tensor([[20.0, 0, 5], [20.0, 1, 5], [20.0, 2, 5], [20.0, NAN, 5]])
-    out = fitted(table(x, (COLUMNS[0], Column("drink", levels=levels), COLUMNS[2])))
+    new = table(x, (COLUMNS[0], Column("drink", levels=levels), COLUMNS[2]))
+    with pytest.raises(
+        DataError, match=r"'drink' is 'cider' in row 1 \(1 of 4 rows\), a category the model has never"
+    ):
+        fitted(new)
+    with pytest.raises(InputError, match="unseen cannot be 'zeros'. Did you mean 'zero'"):
+        fitted(new, unseen="zeros")
+    assert fitted(new.rows(torch.tensor([1, 2, 3]))).x.shape == (3, 5)  # declared, but in none of these rows
+    out = fitted(new, unseen="zero")
     assert out.x[:, 1:4].tolist() == [[0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 0, 0]]
 
 

@@ -110,3 +110,52 @@ def test_a_part_without_a_class_is_refused():
         list(splits(rare, 1, train=30, validation=30))
     with pytest.raises(DataError, match="stratify=True"):
         list(splits(rare, 20, train=10, validation=10, stratify=False))
+
+
+def visits(sizes, labels=None, parts=()):
+    """A data set with one cluster of each size; a row's label is its cluster's."""
+    clusters = [f"patient {i}" for i, size in enumerate(sizes) for _ in range(size)]
+    y = torch.tensor(
+        [(labels or [0, 1] * len(sizes))[i] for i, size in enumerate(sizes) for _ in range(size)]
+    )
+    return DataSet("d", torch.arange(len(y))[:, None].float(), y, clusters=tuple(clusters), parts=parts)
+
+
+@given(st.lists(st.integers(1, 6), min_size=30, max_size=50), st.integers(0, 9), st.booleans())
+def test_no_cluster_is_on_two_sides_and_no_row_is_lost(sizes, seed, stratify):
+    data = visits(sizes)
+    split = next(splits(data, 1, 0.5, 0.25, seed=seed, stratify=stratify))
+    assert sorted(torch.cat(split).tolist()) == list(range(len(data)))
+    sides = [{data.clusters[row] for row in part.tolist()} for part in split]
+    assert all(not a & b for a, b in itertools.combinations(sides, 2))
+    for part, wanted in zip(split, (0.5, 0.25, 0.25), strict=True):
+        assert abs(len(part) - wanted * len(data)) <= max(sizes)
+
+
+def test_clusters_are_stratified_repeated_and_left_out_beyond_the_sizes():
+    data = visits([3] * 100, labels=[1] * 20 + [0] * 80)
+    found = list(splits(data, 4, train=60, validation=30, test=90, seed=1))
+    for split in found:
+        assert [len(part) for part in split] == [60, 30, 90]
+        assert [int(data.y[part].sum()) for part in split] == [12, 6, 18]
+    assert not torch.equal(found[0].train.sort().values, found[1].train.sort().values)
+    again = list(splits(data, 2, train=60, validation=30, test=90, seed=1))
+    assert all(
+        torch.equal(p, q) for a, b in zip(again, found, strict=False) for p, q in zip(a, b, strict=True)
+    )
+
+
+def test_fewer_clusters_than_parts_are_refused():
+    with pytest.raises(
+        DataError, match="2 clusters of up to 20 rows cannot be split into parts of 20, 10, 10 rows"
+    ):
+        next(splits(visits([20, 20]), 1, 20, 10))
+
+
+def test_survival_is_stratified_by_event():
+    event = torch.tensor([1.0] * 20 + [0.0] * 80)
+    y = torch.stack([torch.arange(100.0), event], dim=1)
+    data = DataSet("d", torch.zeros(100, 1), y, labels=("time", "event"))
+    assert [int(event[part].sum()) for part in next(splits(data, 1, 30, 20))] == [6, 4, 10]
+    with pytest.raises(DataError, match="All 100 labels are class 0"):
+        splits(DataSet("d", data.x, y * torch.tensor([1.0, 0.0]), labels=("time", "event")), 1, 30, 20)

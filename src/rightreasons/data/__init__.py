@@ -11,7 +11,9 @@
 from rightreasons.data._dataset import Column, DataSet, sum_groups
 from rightreasons.data._fetch import data_folder
 from rightreasons.data._images import corrupt, rescale
+from rightreasons.data._predefined import predefined
 from rightreasons.data._preprocessing import FittedColumn, Preprocessing
+from rightreasons.data._read import read
 from rightreasons.data._registry import describe, fetch, load, names
 from rightreasons.data._splits import Split, splits
 
@@ -27,6 +29,8 @@ __all__ = [
     "fetch",
     "load",
     "names",
+    "predefined",
+    "read",
     "rescale",
     "splits",
     "sum_groups",

@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Int64, Real, Shaped
 from torch import Tensor
 
+from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, ShapeError
+
+SURVIVAL = ("time", "event")
+PARTS = ("train", "validation", "test")
+_BY_ROW = ("ids", "clusters", "parts")
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,9 @@ class DataSet:
     """Rows of inputs and their labels, with what one must know to use and to cite them.
 
     A table has one `Column` per feature, and missing values are NaN; images have none, and say the `bounds`
-    of their pixels. Classification labels are integers, numbered along `classes`; other labels are floating.
+    of their pixels; sequences are (N, channels, length), texts (N, length) integers that count along `vocabulary`.
+    Classification labels are integers, numbered along `classes`; other labels are floating, and all NaN where
+    nothing is known. Several labels per row have names: `("time", "event")` for survival.
 
     Args:
         name: short name, as in a recipe.
@@ -45,14 +53,19 @@ class DataSet:
         classes: names of the classes; empty when the label is not a class.
         bounds: least and largest value an input may take.
         ids: a name per row, such as a patient number.
+        clusters: what each row belongs to, such as the patient of a visit; `splits` keeps a cluster on one side.
+        parts: "train", "validation" or "test" for each row, if the data come with a split.
+        labels: names of the columns of y, if it has several.
+        vocabulary: the words that integer inputs stand for; 0 is padding.
 
     Raises:
-        ShapeError: labels, columns or ids that do not match the rows.
-        DataError: labels that are not class indices although `classes` are given; two columns of one name.
+        ShapeError: labels, columns, ids, clusters or parts that do not match the rows.
+        DataError: labels that are not class indices although `classes` are given; two columns of one name; a part
+            of another name.
     """
 
     name: str
-    x: Float[Tensor, "N *F"]
+    x: Real[Tensor, "N *F"]
     y: Shaped[Tensor, "..."]
     description: str = ""
     source: str = ""
@@ -61,6 +74,10 @@ class DataSet:
     classes: tuple[str, ...] = ()
     bounds: tuple[float, float] | None = None
     ids: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_matching(self)
@@ -106,8 +123,54 @@ class DataSet:
         >>> data.rows(torch.tensor([2, 0])).y
         tensor([2., 0.])
         """
-        ids = tuple(self.ids[i] for i in index.tolist()) if self.ids else ()
-        return replace(self, x=self.x[index], y=self.y[index], ids=ids)
+        names = {
+            each: tuple(getattr(self, each)[i] for i in index.tolist())
+            for each in _BY_ROW
+            if getattr(self, each)
+        }
+        return replace(self, x=self.x[index], y=self.y[index], **names)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the labels are known: data to predict for have none."""
+        return not (self.y.is_floating_point() and bool(self.y.isnan().all()))
+
+    def named(self, *ids: str) -> "DataSet":
+        """The rows of these ids, in this order.
+
+        Raises: DataError if the data have no ids, or none of that name.
+
+        >>> data = DataSet("d", torch.arange(3.0)[:, None], torch.arange(3.0), ids=("p1", "p2", "p3"))
+        >>> data.named("p3", "p1").y
+        tensor([2., 0.])
+        """
+        if not self.ids:
+            raise DataError(
+                f"{self.name!r} has no ids, so no row can be asked for by name. Read it with id=COLUMN."
+            )
+        position = {each: i for i, each in enumerate(self.ids)}
+        for each in ids:
+            if each not in position:
+                near = get_close_matches(each, self.ids, n=3, cutoff=0) or self.ids[:3]
+                raise DataError(
+                    f"No row of {self.name!r} has the id {each!r}. Its {len(self.ids)} ids are like "
+                    f"{', '.join(map(repr, near))}."
+                )
+        return self.rows(torch.tensor([position[each] for each in ids], dtype=torch.int64))
+
+    def task(self) -> tuple[str, dict[str, int]]:
+        """Name and fields of the task that these labels ask for, for `tasks.build`.
+
+        >>> DataSet("d", torch.zeros(2, 1), torch.tensor([0, 1]), classes=("no", "yes")).task()
+        ('binary', {})
+        """
+        if self.labels == SURVIVAL:
+            return "survival", {}
+        if self.y.ndim == 2 and self.y.shape[1] > 1:
+            return "multilabel", {"labels": self.y.shape[1]}
+        if len(self.classes) == 2:
+            return "binary", {}
+        return ("multiclass", {"classes": len(self.classes)}) if self.classes else ("regression", {})
 
 
 def sum_groups(
@@ -146,8 +209,19 @@ def _require_matching(data: DataSet) -> None:
     rows, shape = data.x.shape[0], tuple(data.x.shape)
     if data.y.ndim == 0 or data.y.shape[0] != rows:
         raise ShapeError(f"There must be one label per row: x is {shape}, y is {tuple(data.y.shape)}.")
-    if data.ids and len(data.ids) != rows:
-        raise ShapeError(f"There must be one id per row: x is {shape}, ids are {len(data.ids)}.")
+    for names in _BY_ROW:
+        given = len(getattr(data, names))
+        if given not in (0, rows):
+            raise ShapeError(f"There must be one of {names} per row: x is {shape}, {names} are {given}.")
+    for part in data.parts:
+        if part not in PARTS:
+            raise DataError(
+                f"A row is in one of the parts of a split, got {part!r}. {did_you_mean(part, PARTS)}"
+            )
+    if data.labels and tuple(data.y.shape[1:]) != (len(data.labels),):
+        raise ShapeError(
+            f"There must be one name per label: y is {tuple(data.y.shape)}, labels are {data.labels}."
+        )
     if data.columns and shape[1:] != (len(data.columns),):
         raise ShapeError(
             f"There must be one column per feature: x is {shape}, columns are {len(data.columns)}."

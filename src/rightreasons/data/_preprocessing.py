@@ -16,6 +16,7 @@ from rightreasons.data._dataset import Column, DataSet
 
 _IMPUTE = ("mean", "median")
 _STANDARDISE = ("all", "numbers", "none")
+_UNSEEN = ("refuse", "zero")
 _VERSION = 1
 
 
@@ -116,14 +117,24 @@ class Preprocessing:
             fitted.append(_scaled(start, _expand(values, start), standardise))
         return cls(tuple(fitted))
 
-    def __call__(self, data: DataSet) -> DataSet:
+    def __call__(self, data: DataSet, *, unseen: str = "refuse") -> DataSet:
         """The same rows as the model sees them: float32, no missing values, one column per feature.
 
         Columns are matched by name, whatever their order; columns that training did not have are
         ignored. Cost: one copy of the table.
 
-        Raises: DataError if a column is missing or has changed kind, or holds what is refused by `fit`.
+        Args:
+            data: rows of the columns of training.
+            unseen: what to do with a category that was not declared in training: "refuse", or "zero", which makes
+                it look as if the value were missing.
+
+        Raises:
+            InputError: an unknown option.
+            DataError: a column is missing or has changed kind, holds a category that training did not have, or what
+                is refused by `fit`.
         """
+        if unseen not in _UNSEEN:
+            raise InputError(f"unseen cannot be {unseen!r}. {did_you_mean(unseen, _UNSEEN)}")
         _require_table(data)
         features = []
         for fitted in self.columns:
@@ -135,7 +146,10 @@ class Preprocessing:
                     f"Column {fitted.name!r} held {kinds[0]} in training and holds {kinds[1]} now: the model "
                     "cannot read it. Declare it as it was."
                 )
-            values = _translated(_checked(data.x[:, position], column), column.levels, fitted.levels)
+            values = _checked(data.x[:, position], column)
+            if unseen == "refuse":
+                _require_seen(values, column, fitted)
+            values = _translated(values, column.levels, fitted.levels)
             expanded = _expand(values, fitted)
             features.append(
                 (expanded - expanded.new_tensor(fitted.centre)) / expanded.new_tensor(fitted.scale)
@@ -223,6 +237,19 @@ def _translated(values: Tensor, now: tuple[str, ...], then: tuple[str, ...]) -> 
         return values
     position = values.new_tensor([then.index(level) if level in then else -1 for level in now])
     return torch.where(values.isnan(), values, position[values.nan_to_num(0).long()])
+
+
+def _require_seen(values: Tensor, column: Column, fitted: FittedColumn) -> None:
+    new = [i for i, level in enumerate(column.levels) if level not in fitted.levels]
+    for i in new:
+        rows = (values == i).nonzero().flatten()
+        if len(rows):
+            raise DataError(
+                f"Column {column.name!r} is {column.levels[i]!r} in row {int(rows[0]) + 1} ({len(rows)} of "
+                f"{len(values)} "
+                f"rows), a category the model has never seen. {did_you_mean(column.levels[i], fitted.levels)} Correct "
+                "it, or say unseen='zero' to treat it as missing."
+            )
 
 
 def _checked(values: Tensor, column: Column) -> Tensor:

@@ -9,7 +9,8 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from rightreasons.core._errors import DataError
-from rightreasons.data._dataset import DataSet
+from rightreasons.data._dataset import SURVIVAL, DataSet
+from rightreasons.data._grouped import grouped
 
 
 class Split(NamedTuple):
@@ -35,11 +36,12 @@ def splits(
 ) -> Iterator[Split]:
     """Repeated random splits of the rows; split i depends on (seed, i) only, so more splits extend fewer.
 
-    Stratified parts have each class in proportion to the rows left, rounded by the largest remainder. Rows
-    beyond the three sizes are not used. Cost: O(N) per split.
+    Stratified parts have each class in proportion to the rows left, rounded by the largest remainder; survival
+    data are stratified by event. Rows beyond the three sizes are not used. Rows of one of the data's `clusters` are
+    never divided between parts, which then have the sizes asked for up to one cluster. Cost: O(N) per split.
 
     Args:
-        data: a data set, or the labels; integer labels are classes, other labels are never stratified.
+        data: a data set, or the labels; integer labels are classes, other labels are not stratified.
         count: number of splits.
         train: a number of rows, a fraction of all rows (rounded down), or None for all rows left over.
         validation: as `train`; 0 for none.
@@ -55,7 +57,7 @@ def splits(
     >>> [len(part) for part in next(splits(y, count=1, train=2, validation=2))]
     [2, 2, 2]
     """
-    y = data.y if isinstance(data, DataSet) else data
+    y = _classes(data)
     sizes = _sizes(y.shape[0], (train, validation, test))
     is_class = y.ndim == 1 and not (y.is_floating_point() or y.is_complex())
     labels = y.cpu().numpy() if is_class else None
@@ -67,19 +69,30 @@ def splits(
             "label was read, or make it floating if it is not a class: y.float()."
         )
     strata = labels if stratify and labels is not None else np.zeros(y.shape[0], dtype=np.int64)
-    return _generate(labels, strata, count, sizes, seed, stratify)
+    clusters = data.clusters if isinstance(data, DataSet) else ()
+    numbers = np.unique(np.array(clusters), return_inverse=True)[1] if clusters else None
+    return _generate(labels, strata, numbers, count, sizes, seed, stratify)
+
+
+def _classes(data: DataSet | Tensor) -> Tensor:
+    """The labels; of survival data whether there was an event."""
+    if not isinstance(data, DataSet):
+        return data
+    return data.y[:, 1].long() if data.labels == SURVIVAL and data.labelled else data.y
 
 
 def _generate(
     labels: np.ndarray | None,
     strata: np.ndarray,
+    clusters: np.ndarray | None,
     count: int,
     sizes: tuple[int, ...],
     seed: int,
     stratify: bool,
 ) -> Iterator[Split]:
     for index in range(count):
-        parts = _one(strata, sizes, np.random.default_rng([seed, index]))
+        rng = np.random.default_rng([seed, index])
+        parts = _one(strata, sizes, rng) if clusters is None else grouped(strata, clusters, sizes, rng)
         if labels is not None:
             for name, part in zip(_PARTS, parts, strict=True):
                 _require_classes(name, labels[part], labels, every=stratify)

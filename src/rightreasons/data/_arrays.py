@@ -1,0 +1,124 @@
+"""NumPy files: arrays that are already numbers."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import DataError
+from rightreasons.data._asked import Asked, extra
+from rightreasons.data._dataset import Column, DataSet
+from rightreasons.data._labels import names_of_rows, read_labels
+
+_OWN = ("x", "columns", "vocabulary")
+
+
+def read_arrays(path: Path, asked: Asked) -> DataSet:
+    """An .npz file with an array x, or an .npy file of inputs whose labels, ids, ... are other .npy files beside it.
+
+    A matrix is a table; its columns are named by an array `columns`, or x0, x1, ... Bytes are pixels and become
+    numbers in [0, 1]. Integers with an array `vocabulary` are words; other numbers become float32. Nothing in the
+    file is executed.
+    """
+    arrays = _open(path) if path.suffix == ".npz" else {"x": _one(path)}
+    if "x" not in arrays:
+        raise DataError(
+            f"{path} must hold the inputs as an array x; it holds {', '.join(arrays) or 'nothing'}."
+        )
+    beside = {name: _beside(arrays, name, path) for name in asked.about_rows}
+    x = arrays["x"]
+    if x.ndim < 2 or x.size == 0 or x.dtype.kind not in "fiub":
+        raise DataError(
+            f"{path}: x must be numbers of shape (rows, features, ...), at least one of each, got {x.dtype} of "
+            f"{x.shape}."
+        )
+    for name, array in beside.items():
+        if len(array) != len(x) or array.ndim > 2:
+            raise DataError(f"{path}: {name} must have one entry per row of x {x.shape}, got {array.shape}.")
+    about_rows: dict[str, Any] = {"y": torch.full((len(x),), torch.nan)} | _rows(beside, path, asked)
+    return DataSet(path.name.partition(".")[0], source=path.name, **_inputs(arrays, path), **about_rows)
+
+
+def _open(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with (
+            path.open("rb") as file,
+            np.load(file, allow_pickle=False) as found,
+        ):  # else numpy leaves a broken one open
+            return {name: found[name] for name in found.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, error) from error
+
+
+def _one(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, EOFError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} cannot be read as a NumPy file: {' '.join(str(error).split()).rstrip('.')}. Only plain numbers "
+        "and text "
+        "are read, no Python objects; if it was cut short, write it again."
+    )
+
+
+def _beside(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    if path.suffix == ".npy":
+        if not (path.parent / name).is_file():
+            near = [each.name for each in path.parent.glob("*.npy")]
+            raise DataError(f"There is no file {name!r} beside {path}. {did_you_mean(name, near)}")
+        return _one(path.parent / name)
+    if name not in arrays:
+        raise DataError(f"{path} has no array {name!r}. {did_you_mean(name, arrays)}")
+    return arrays[name]
+
+
+def _inputs(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
+    """Fields of the data set that describe the inputs."""
+    x = arrays["x"]
+    if "vocabulary" in arrays:
+        words = tuple(str(word) for word in arrays["vocabulary"])
+        if x.dtype.kind not in "iu" or x.min() < 0 or x.max() >= len(words):
+            raise DataError(
+                f"{path}: x must be integers in 0..{len(words) - 1}, one for each word of its vocabulary, got "
+                f"{x.dtype} from {x.min()} to {x.max()}."
+            )
+        return {"x": torch.from_numpy(x.astype(np.int64)), "vocabulary": words}
+    if x.dtype == np.uint8:
+        return {"x": torch.from_numpy(x.astype(np.float32) / 255), "bounds": (0.0, 1.0)}
+    numbers = torch.from_numpy(x.astype(np.float32))
+    if x.ndim > 2:
+        if not bool(numbers.isfinite().all()):
+            raise DataError(
+                f"{path}: x has {int((~numbers.isfinite()).sum())} NaN or infinite entries. Fill them."
+            )
+        return {"x": numbers}
+    names = (
+        [str(name) for name in arrays["columns"]]
+        if "columns" in arrays
+        else [f"x{i}" for i in range(x.shape[1])]
+    )
+    return {"x": numbers, "columns": tuple(Column(name) for name in names)}
+
+
+def _rows(beside: dict[str, np.ndarray], path: Path, asked: Asked) -> dict[str, Any]:
+    """Fields of the data set that say something about each row."""
+    pd = extra("pandas", "pandas")
+    flat = {name: array for name, array in beside.items() if array.ndim == 1}
+    frame = pd.DataFrame(flat)
+    several = [name for name in asked.targets if beside[name].ndim == 2]
+    if not several:
+        labels = read_labels(frame, path, asked) if asked.target is not None else {}
+        return labels | names_of_rows(frame, path, asked)
+    y = beside[several[0]]
+    if len(asked.targets) > 1 or not np.isin(y, (0, 1)).all():
+        raise DataError(
+            f"{path}: {several[0]} has {y.shape[1]} labels per row, which must each be 0 or 1, and be the only target."
+        )
+    return {"y": torch.from_numpy(y.astype(np.float32))} | names_of_rows(frame, path, asked)

@@ -1,0 +1,58 @@
+"""What the caller of `read` said about a file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Literal, TypeAlias
+
+from rightreasons.core._errors import MissingExtraError
+from rightreasons.data._preprocessing import Preprocessing
+
+Label: TypeAlias = Literal["class", "number"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of `read`, which documents them."""
+
+    target: str | Sequence[str] | None = None
+    event: str | None = None
+    id: str | None = None
+    group: str | None = None
+    split: str | None = None
+    label: Label | None = None
+    classes: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    dates_since: str | None = None
+    like: Preprocessing | None = None
+    separator: str | None = None
+    size: tuple[int, int] | None = None
+    colour: bool | None = None
+    layer: str | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns that make the label, the event last."""
+        named = () if self.target is None else (self.target,) if isinstance(self.target, str) else self.target
+        return (*named, *(() if self.event is None else (self.event,)))
+
+    @property
+    def about_rows(self) -> tuple[str, ...]:
+        """The columns that are no features."""
+        return (*self.targets, *(each for each in (self.id, self.group, self.split) if each is not None))
+
+
+def extra(module: str, package: str, name: str = "data") -> ModuleType:
+    """The module of an optional dependency.
+
+    Raises: MissingExtraError with the line that installs it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Package {package} is not installed. pip install 'rightreasons[{name}]'"
+        ) from error

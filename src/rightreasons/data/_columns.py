@@ -1,0 +1,165 @@
+"""What a column of a table holds: numbers, truth values, dates or categories."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rightreasons.core._errors import DataError
+from rightreasons.data._asked import Asked, extra
+from rightreasons.data._dataset import Column
+from rightreasons.data._preprocessing import FittedColumn
+
+MOST_LEVELS = 50
+_ISO = r"\d{4}-\d{2}-\d{2}(?:[ T].*)?"
+_OTHER_DATE = r"\d{1,4}[./]\d{1,2}[./]\d{1,4}(?: .*)?|\d{1,2}-\d{1,2}-\d{4}"
+
+
+def feature(series: Any, path: Path, asked: Asked, fitted: FittedColumn | None) -> tuple[np.ndarray, Column]:
+    """Numbers (N,) with NaN for missing and what they mean; `fitted` says what the column was in training.
+
+    Raises: DataError naming the column and the row.
+    """
+    name = str(series.name)
+    where = f"Column {name!r} of {path}"
+    if fitted is None and bool(series.isna().all()):
+        raise DataError(
+            f"{where} has no value in any of its {len(series)} rows. Leave it out: drop=[{name!r}]."
+        )
+    if name in asked.categorical or (fitted is not None and fitted.levels):
+        return _categories(series, name, fitted.levels if fitted else ())
+    found = _numbers(series, name, where, asked)
+    if found is not None:
+        return found
+    texts = _texts(series)
+    share = numbers_in(texts).notna().sum() / max(int(texts.notna().sum()), 1)
+    if fitted is not None or share > 0.5:
+        raise _not_a_number(texts, where, name)
+    if series.dtype.name != "category":
+        _require_few(texts, where, name)
+    return _categories(series, name, ())
+
+
+def numbers_in(texts: Any) -> Any:
+    """The texts as numbers, NaN where they are none."""
+    return extra("pandas", "pandas").to_numeric(texts, errors="coerce")
+
+
+def text_of(value: Any) -> str:
+    """A category's name: whole numbers without a decimal point, text without surrounding blanks."""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if whole else str(value).strip()
+
+
+def in_order(names: set[str]) -> tuple[str, ...]:
+    """Names of numbers by their size, others by the alphabet."""
+    try:
+        return tuple(sorted(names, key=lambda name: (float(name), name)))
+    except ValueError:
+        return tuple(sorted(names))
+
+
+def _numbers(series: Any, name: str, where: str, asked: Asked) -> tuple[np.ndarray, Column] | None:
+    """The column if it holds numbers, truth values or dates; None if it holds other text."""
+    pd = extra("pandas", "pandas")
+    if series.dtype.name == "category":
+        return None
+    present = series.dropna()
+    if pd.api.types.is_bool_dtype(present.infer_objects()):
+        return series.astype("float64").to_numpy(), Column(name, "0 false, 1 true")
+    if pd.api.types.is_numeric_dtype(series):
+        return _finite(series.astype("float64").to_numpy(dtype=float, na_value=np.nan), where), Column(name)
+    if pd.api.types.is_datetime64_any_dtype(series):
+        return _days(series, name, where, asked)
+    texts = _texts(series)
+    there = texts.dropna()
+    if bool(there.str.fullmatch(_ISO).all()) and len(there):
+        return _days(_parsed_dates(texts, where), name, where, asked)
+    if bool(there.str.fullmatch(_OTHER_DATE).all()) and len(there):
+        raise DataError(
+            f"{where} holds dates such as {there.iloc[0]!r}, whose order of day and month is not certain. Write "
+            "them as "
+            f"YYYY-MM-DD, or leave the column out: drop=[{name!r}]."
+        )
+    parsed = numbers_in(texts)
+    if bool((parsed.isna() == texts.isna()).all()):
+        return _finite(parsed.to_numpy(dtype=float), where), Column(name)
+    return None
+
+
+def _texts(series: Any) -> Any:
+    """The values as text without surrounding blanks, missing where there is none."""
+    return series.map(lambda value: str(value).strip(), na_action="ignore").astype("str")
+
+
+def _finite(values: np.ndarray, where: str) -> np.ndarray:
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise DataError(
+            f"{where} is infinite in row {int(infinite.argmax()) + 1} ({int(infinite.sum())} such rows): it would have "
+            "no mean. Leave the cell empty where the value is unknown."
+        )
+    return values
+
+
+def _not_a_number(texts: Any, where: str, name: str) -> DataError:
+    bad = (numbers_in(texts).isna() & texts.notna()).to_numpy()
+    row = int(bad.argmax())
+    return DataError(
+        f"{where} holds numbers, but {texts.iloc[row]!r} in row {row + 1} is none ({int(bad.sum())} such rows). "
+        "Correct "
+        f"it, say missing=[{texts.iloc[row]!r}] if it stands for no value, or categorical=[{name!r}] if the "
+        "numbers are "
+        "names."
+    )
+
+
+def _require_few(texts: Any, where: str, name: str) -> None:
+    count, different = int(texts.notna().sum()), int(texts.nunique())
+    if different > MOST_LEVELS or (count >= 10 and different > count / 2):
+        raise DataError(
+            f"{where} holds {different} different texts in {count} rows, such as {texts.dropna().iloc[0]!r}: names or "
+            f"free text, not categories. Leave it out: drop=[{name!r}], or insist: categorical=[{name!r}]."
+        )
+
+
+def _categories(series: Any, name: str, known: tuple[str, ...]) -> tuple[np.ndarray, Column]:
+    """Positions among the levels; levels that training did not have follow those that it had."""
+    texts = series.map(text_of, na_action="ignore").astype("str")
+    present = set(texts.dropna())
+    own = [text_of(each) for each in series.cat.categories] if series.dtype.name == "category" else []
+    fresh = tuple(each for each in own if each in present) or in_order(present)
+    levels = (*known, *(each for each in fresh if each not in known))
+    position = {level: float(i) for i, level in enumerate(levels)}
+    return texts.map(position, na_action="ignore").astype("float64").to_numpy(), Column(name, levels=levels)
+
+
+def _parsed_dates(texts: Any, where: str) -> Any:
+    pd = extra("pandas", "pandas")
+    parsed = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
+    wrong = (parsed.isna() & texts.notna()).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{where} holds dates, but {texts.iloc[row]!r} in row {row + 1} is no day of the calendar. Correct it."
+        )
+    return parsed
+
+
+def _days(moments: Any, name: str, where: str, asked: Asked) -> tuple[np.ndarray, Column]:
+    pd = extra("pandas", "pandas")
+    if asked.dates_since is None:
+        raise DataError(
+            f"{where} holds dates, such as {moments.dropna().iloc[0]:%Y-%m-%d}. Say from which day to count, e.g. "
+            f"dates_since='2000-01-01', or leave it out: drop=[{name!r}]."
+        )
+    try:
+        origin = pd.Timestamp(date.fromisoformat(asked.dates_since), tz="UTC")
+    except ValueError as error:
+        raise DataError(
+            f"dates_since must be a day as YYYY-MM-DD, got {asked.dates_since!r}: {error}."
+        ) from error
+    moments = moments.dt.tz_localize("UTC") if moments.dt.tz is None else moments.dt.tz_convert("UTC")
+    days = (moments - origin) / pd.Timedelta(days=1)
+    return days.to_numpy(dtype=float), Column(name, f"days since {asked.dates_since}")

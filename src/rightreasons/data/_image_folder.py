@@ -1,0 +1,157 @@
+"""Folders of pictures: one folder for each class."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import DataError
+from rightreasons.data._asked import Asked, extra
+from rightreasons.data._dataset import DataSet
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+_PARTS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "val": "validation",
+    "test": "test",
+}
+
+
+def read_images(path: Path, asked: Asked) -> DataSet:
+    """Images (N, channels, height, width) in [0, 1]; the folder each lies in is its class.
+
+    `folder/class/image` or `folder/train/class/image` with folders train, validation (or val) and test, which become
+    `parts`; images directly in the folder have no label. Ids are paths within the folder. Pictures are turned as
+    their camera says, the first frame of several is taken, transparency is ignored.
+    """
+    extra("PIL", "Pillow")
+    found = _found(path, asked)
+    pictures, sizes = [], Counter[tuple[int, int]]()
+    for file, _, _ in found:
+        pictures.append(_pixels(file, asked))
+        sizes[pictures[-1].shape[:2]] += 1
+    if len(sizes) > 1:
+        raise DataError(
+            f"The {len(found)} images in {path} have {len(sizes)} sizes: {_said(sizes)} (height x width). A "
+            "network takes "
+            f"one. Say size=({', '.join(map(str, sizes.most_common(1)[0][0]))}) to resize them (stretched, not "
+            "cropped)."
+        )
+    channels = max(picture.shape[2] for picture in pictures)
+    stacked = np.stack([np.broadcast_to(each, (*each.shape[:2], channels)) for each in pictures])
+    x = torch.from_numpy(stacked.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    return DataSet(
+        name=path.resolve().name,
+        x=x,
+        bounds=(0.0, 1.0),
+        description=f"{len(found)} images in {path.resolve().name}.",
+        source=path.resolve().name,
+        ids=tuple(file.relative_to(path).as_posix() for file, _, _ in found),
+        parts=tuple(part for _, _, part in found if part),
+        **_labels(path, [name for _, name, _ in found], asked),
+    )
+
+
+def _labels(path: Path, names: Sequence[str], asked: Asked) -> dict[str, Any]:
+    if not any(names):
+        return {"y": torch.full((len(names),), torch.nan)}
+    classes = asked.classes or tuple(sorted(set(names)))
+    for name in names:
+        if name not in classes:
+            raise DataError(
+                f"The folder {name!r} in {path} is a class that is not among those given. {did_you_mean(name, classes)}"
+            )
+    if len(classes) == 1:
+        raise DataError(
+            f"{path} has images of one class only, {classes[0]!r}: there is nothing to tell apart. Pass the folder "
+            "that "
+            "holds the folders of all classes."
+        )
+    return {"y": torch.tensor([classes.index(name) for name in names]), "classes": classes}
+
+
+def _found(path: Path, asked: Asked) -> list[tuple[Path, str, str]]:
+    """(file, class, part) of every image."""
+    folders = _folders(path)
+    loose = _images(path)
+    if folders and loose:
+        raise DataError(
+            f"{path} holds both folders and {len(loose)} images, such as {loose[0].name}, which are of no class. Move "
+            "them into the folder of their class."
+        )
+    if loose:
+        return [(file, "", "") for file in loose]
+    if not folders:
+        raise DataError(
+            f"{path} holds no images. Put those of each class into a folder of its own, as {path / 'cat' / '1.png'}; "
+            f"known endings: {', '.join(ENDINGS)}."
+        )
+    split = all(each.name.lower() in _PARTS and _folders(each) for each in folders)
+    within = [(each, _PARTS[each.name.lower()]) for each in folders] if split else [(path, "")]
+    return [
+        (file, folder.name, part)
+        for parent, part in within
+        for folder in _folders(parent)
+        for file in _require_some(folder)
+    ]
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+
+
+def _images(path: Path) -> list[Path]:
+    return sorted(
+        each
+        for each in path.iterdir()
+        if each.is_file() and each.suffix.lower() in ENDINGS and not each.name.startswith(".")
+    )
+
+
+def _require_some(folder: Path) -> list[Path]:
+    files = _images(folder)
+    if not files:
+        raise DataError(
+            f"The folder {folder} holds no images (known endings: {', '.join(ENDINGS)}). Delete it, or put the "
+            "images of "
+            "that class directly into it."
+        )
+    return files
+
+
+def _pixels(file: Path, asked: Asked) -> np.ndarray:
+    """One picture as bytes (height, width, channels)."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise DataError(
+                    f"{file} has more than 8 bits per pixel (mode {opened.mode}). Convert it to 8 bits, or make an "
+                    ".npz "
+                    "of all images."
+                )
+            picture = ImageOps.exif_transpose(opened)
+            grey = picture.mode in ("1", "L", "LA") if asked.colour is None else not asked.colour
+            picture = picture.convert("L" if grey else "RGB")
+            if asked.size is not None:
+                height, width = asked.size
+                picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+            return np.atleast_3d(np.asarray(picture))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"The image {file} cannot be read: {' '.join(str(error).split()).rstrip('.')}. Repair it or delete it."
+        ) from error
+
+
+def _said(sizes: Counter[tuple[int, int]]) -> str:
+    listed = [f"{height} x {width} ({count})" for (height, width), count in sizes.most_common(3)]
+    return ", ".join(listed) + (", ..." if len(sizes) > 3 else "")

@@ -1,0 +1,143 @@
+"""Reading anyone's data: what a path is decides how it is read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import DataError
+from rightreasons.data._anndata import read_anndata
+from rightreasons.data._arrays import read_arrays
+from rightreasons.data._asked import Asked, Label
+from rightreasons.data._dataset import DataSet
+from rightreasons.data._image_folder import read_images
+from rightreasons.data._preprocessing import Preprocessing
+from rightreasons.data._table import read_csv, read_parquet
+
+_ROWS = ("target", "event", "id", "group", "split", "label", "classes")
+_TABLE = (*_ROWS, "drop", "categorical", "missing", "dates_since", "like")
+
+
+@dataclass(frozen=True)
+class _Format:
+    """A kind of path, how it is read, and the options it has."""
+
+    name: str
+    read: Callable[[Path, Asked], DataSet]
+    options: tuple[str, ...]
+
+
+_CSV = _Format("a CSV file", read_csv, (*_TABLE, "separator"))
+_PARQUET = _Format("a Parquet file", read_parquet, _TABLE)
+_ARRAYS = _Format("a NumPy file", read_arrays, ("target", "id", "group", "split", "label", "classes"))
+_ANNDATA = _Format("an AnnData file", read_anndata, (*_ROWS, "layer", "like"))
+_IMAGES = _Format("a folder of images", read_images, ("size", "colour", "classes"))
+
+FORMATS: Mapping[str, _Format] = {
+    ".csv": _CSV, ".tsv": _CSV, ".txt": _CSV, ".csv.gz": _CSV, ".tsv.gz": _CSV,
+    ".parquet": _PARQUET, ".pq": _PARQUET,
+    ".npz": _ARRAYS, ".npy": _ARRAYS,
+    ".h5ad": _ANNDATA,
+}  # fmt: skip
+
+
+def read(
+    path: str | Path,
+    *,
+    target: str | Sequence[str] | None = None,
+    event: str | None = None,
+    id: str | None = None,
+    group: str | None = None,
+    split: str | None = None,
+    label: Label | None = None,
+    classes: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    dates_since: str | None = None,
+    like: Preprocessing | None = None,
+    separator: str | None = None,
+    size: tuple[int, int] | None = None,
+    colour: bool | None = None,
+    layer: str | None = None,
+) -> DataSet:
+    r"""Data of a table (.csv, .tsv, .parquet), arrays (.npz, .npy), an expression matrix (.h5ad) or an image folder.
+
+    How a column of a table is understood, in this order:
+
+    | values                                         | become                                                  |
+    |------------------------------------------------|---------------------------------------------------------|
+    | named in `categorical`, or a Parquet category  | categories, numbered in their own or alphabetical order |
+    | numbers                                        | numbers                                                 |
+    | true and false                                 | 0 and 1                                                 |
+    | dates, YYYY-MM-DD with or without a time       | days since `dates_since`; an error without it           |
+    | text, more than half of it numbers             | an error that names the row of the first that is none   |
+    | text of at most 50 values, most of them twice  | categories, in alphabetical order                       |
+    | other text                                     | an error: names and free text are no categories         |
+
+    Empty cells, NA, N/A, NaN, NULL and ? are missing; so are the texts in `missing`. Rows in messages count from 1
+    after the header. A target of text, true/false, or at most 10 different whole numbers is a class; other numbers
+    are a quantity. The scaling of numbers is not learned here: that is `Preprocessing`, from training rows only.
+
+    Cost: one pass over the file, which must fit into memory.
+
+    Args:
+        path: a file, or a folder with one folder of images for each class.
+        target: column of the label (several: labels that are 0 or 1 each; with `event`: the time); for .npz the name
+            of an array, for .npy of another file; without one, nothing is known about the rows.
+        event: column that is 1 where the time is that of the event and 0 where observation ended before.
+        id: column that names the rows; each name once.
+        group: column of what rows belong to, such as a patient with several visits; `splits` never divides a group.
+        split: column that says train, validation or test, for `predefined`.
+        label: "class" or "number", where the rule above guesses wrong.
+        classes: names of the classes in order, as a trained model has them; others are refused.
+        drop: columns to leave out, such as what was known only after the outcome.
+        categorical: columns whose numbers or texts are names of categories.
+        missing: further texts that stand for a missing value.
+        dates_since: day, YYYY-MM-DD, that dates are counted from.
+        like: a trained model's preprocessing: its columns are read, of the kinds that it knows, in any order.
+        separator: between columns; default a comma, a tab for .tsv.
+        size: height and width in pixels that images are resized to (bilinear, not cropped).
+        colour: True for three channels, False for one, None for what the images are.
+        layer: of the AnnData file, instead of X.
+
+    Raises:
+        DataError: one line that names the file, the column and the row, and what to do about it.
+        MissingExtraError: without pandas, pyarrow, Pillow or h5py for a format that needs it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "people.csv"
+    ...     _ = file.write_text("id,age,drink,ill\np1,20,beer,no\np2,,wine,yes\np3,60,beer,no\n")
+    ...     data = read(file, target="ill", id="id")
+    >>> data, data.columns[1].levels
+    (DataSet('people', x=(3, 2), y=(3,), classes=('no', 'yes')), ('beer', 'wine'))
+    """
+    asked = Asked(
+        target=target, event=event, id=id, group=group, split=split, label=label, classes=tuple(classes),
+        drop=tuple(drop), categorical=tuple(categorical), missing=tuple(missing), dates_since=dates_since, like=like,
+        separator=separator, size=size, colour=colour, layer=layer,
+    )  # fmt: skip
+    path = Path(path)
+    found = _format(path)
+    for option in fields(asked):
+        if option.name not in found.options and getattr(asked, option.name) != option.default:
+            raise DataError(
+                f"{path} is {found.name}, which has no {option.name!r}. Its options: {', '.join(found.options)}."
+            )
+    return found.read(path, asked)
+
+
+def _format(path: Path) -> _Format:
+    if path.is_dir():
+        return _IMAGES
+    if not path.exists():
+        near = [str(each) for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"There is no file {str(path)!r}. {did_you_mean(str(path), near[:20])}")
+    ending = "".join(path.suffixes[-2:]).lower() if path.suffix == ".gz" else path.suffix.lower()
+    if ending not in FORMATS:
+        raise DataError(
+            f"{path} cannot be read: nothing is known about files that end in {ending!r}. "
+            f"{did_you_mean(ending, FORMATS)} Or pass a folder of images."
+        )
+    return FORMATS[ending]

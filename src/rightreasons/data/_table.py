@@ -1,0 +1,133 @@
+"""Tables: CSV and Parquet files to data sets."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import DataError
+from rightreasons.data._asked import Asked, extra
+from rightreasons.data._columns import feature
+from rightreasons.data._dataset import Column, DataSet
+from rightreasons.data._labels import names_of_rows, read_labels
+
+_MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "?")
+
+
+def read_csv(path: Path, asked: Asked) -> DataSet:
+    """A table of text."""
+    pd = extra("pandas", "pandas")
+    separator = asked.separator or ("\t" if ".tsv" in path.suffixes else ",")
+    texts = [name for name in (asked.id, asked.group, *asked.categorical) if name is not None]
+    if asked.like is not None:
+        texts += [column.name for column in asked.like.columns if column.levels]
+    options = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
+    try:
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **options)
+        names = [str(name) for name in header.iloc[0]]
+        _require_names(path, names, separator)
+        frame = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(texts, str),
+            na_values=[*_MISSING, *asked.missing],
+            keep_default_na=False,
+            low_memory=False,
+            index_col=False,
+            **options,
+        )
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8, or as Parquet.") from error
+    except (OSError, EOFError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        raise DataError(f"{path} cannot be read as CSV: {_line(error)}.") from error
+    return from_frame(frame, path, asked)
+
+
+def read_parquet(path: Path, asked: Asked) -> DataSet:
+    """A table in Parquet."""
+    pd = extra("pandas", "pandas")
+    extra("pyarrow", "pyarrow")
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise DataError(
+            f"{path} cannot be read as Parquet: {_line(error)}. It may be cut short: fetch or write it again."
+        ) from error
+    if frame.index.name is not None:
+        frame = frame.reset_index()
+    if asked.missing:
+        frame = frame.replace(dict.fromkeys(asked.missing, np.nan))
+    frame.columns = [str(name) for name in frame.columns]
+    _require_names(path, list(frame.columns), None)
+    return from_frame(frame, path, asked)
+
+
+def from_frame(frame: Any, path: Path, asked: Asked) -> DataSet:
+    """The data set of a table with pandas' types."""
+    if len(frame) == 0:
+        raise DataError(f"{path} has a header and no rows.")
+    for name in (*asked.about_rows, *asked.drop, *asked.categorical):
+        require_name(name, frame.columns, str(path))
+    named = [*asked.about_rows, *asked.drop]
+    kept = [name for name in frame.columns if name not in named]
+    if asked.like is not None:
+        kept = [column.name for column in asked.like.columns]
+        for name in kept:
+            require_name(name, frame.columns, str(path))
+    if not kept:
+        raise DataError(f"{path} has no column left to learn from besides {', '.join(map(repr, named))}.")
+    values, columns = _features(frame, kept, path, asked)
+    return DataSet(
+        name=path.name.partition(".")[0],
+        x=torch.from_numpy(np.stack(values, axis=1).astype(np.float32)),
+        columns=tuple(columns),
+        description=f"{len(frame)} rows of {path.name}.",
+        source=path.name,
+        **read_labels(frame, path, asked),
+        **names_of_rows(frame, path, asked),
+    )
+
+
+def require_name(name: str, known: Any, where: str) -> None:
+    """Refuse a column that is not there."""
+    if name not in known:
+        raise DataError(
+            f"{where} has no column {name!r}. {did_you_mean(name, [str(each) for each in known])}"
+        )
+
+
+def _features(frame: Any, kept: list[str], path: Path, asked: Asked) -> tuple[list[np.ndarray], list[Column]]:
+    """Values and meaning of the columns; all columns are looked at before the first problem is told."""
+    fitted = {column.name: column for column in asked.like.columns} if asked.like is not None else {}
+    values, columns, problems = [], [], {}
+    for name in kept:
+        try:
+            numbers, column = feature(frame[name], path, asked, fitted.get(name))
+        except DataError as error:
+            problems[name] = error
+        else:
+            values.append(numbers)
+            columns.append(column)
+    if problems:
+        first, *others = problems
+        more = f" Columns with a problem of their own: {', '.join(map(repr, others))}." if others else ""
+        raise DataError(f"{problems[first]}{more}") from problems[first]
+    return values, columns
+
+
+def _require_names(path: Path, names: list[str], separator: str | None) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"{path} has several columns of the name {repeated[0]!r}. Rename all but one.")
+    if separator is not None and len(names) == 1:
+        for other in (";", "\t", "|", ","):
+            if other in names[0]:
+                raise DataError(
+                    f"{path} has one column between {separator!r}s, {names[0]!r}. If columns end at {other!r}, say "
+                    f"separator={other!r}."
+                )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from rightreasons.core._errors import DataError
+from rightreasons.data import read
+
+pytest.importorskip("pandas")
+
+X = np.arange(12.0).reshape(4, 3)
+Y = np.array([0, 1, 1, 0])
+
+
+@pytest.fixture
+def npz(tmp_path):
+    def write(**arrays):
+        np.savez(tmp_path / "a.npz", **{"x": X, "y": Y, **arrays})
+        return tmp_path / "a.npz"
+
+    return write
+
+
+def test_a_matrix_is_a_table_with_labels_ids_groups_and_parts(npz):
+    path = npz(
+        columns=np.array(["a", "b", "c"]), who=np.array(["p", "q", "r", "s"]), family=np.array([1, 1, 2, 2]),
+        part=np.array(["train", "test", "train", "test"]),
+    )  # fmt: skip
+    data = read(path, target="y", id="who", group="family", split="part")
+    assert data.feature_names == ("a", "b", "c")
+    assert torch.equal(data.x, torch.from_numpy(X).float())
+    assert (data.y.tolist(), data.classes) == ([0, 1, 1, 0], ("0", "1"))
+    assert (data.ids, data.clusters, data.parts[:2]) == (
+        ("p", "q", "r", "s"),
+        ("1", "1", "2", "2"),
+        ("train", "test"),
+    )
+    assert read(path).feature_names == ("a", "b", "c")
+    assert not read(path).labelled
+
+
+def test_columns_without_names_are_numbered(npz):
+    assert read(npz()).feature_names == ("x0", "x1", "x2")
+
+
+def test_bytes_are_pixels_and_other_shapes_have_no_columns(npz):
+    data = read(npz(x=np.full((4, 1, 2, 2), 51, np.uint8)), target="y")
+    assert (float(data.x[0, 0, 0, 0]), data.bounds, data.columns) == (pytest.approx(0.2), (0.0, 1.0), ())
+    assert read(npz(x=np.zeros((4, 2, 5))), target="y").bounds is None
+
+
+def test_words_are_integers_with_a_vocabulary(npz):
+    data = read(
+        npz(x=np.array([[1, 2], [2, 0], [1, 0], [2, 2]]), vocabulary=np.array(["", "good", "bad"])),
+        target="y",
+    )
+    assert (data.x.dtype, data.vocabulary) == (torch.int64, ("", "good", "bad"))
+    with pytest.raises(
+        DataError, match=r"integers in 0..1, one for each word of its vocabulary, got int64 from 1 to 2"
+    ):
+        read(npz(x=np.array([[1, 2]] * 4), vocabulary=np.array(["", "good"]), y=Y * 0 + 2))
+
+
+def test_several_labels_per_row(npz):
+    data = read(npz(y=np.eye(4)), target="y")
+    assert data.task() == ("multilabel", {"labels": 4})
+    with pytest.raises(DataError, match="y has 2 labels per row, which must each be 0 or 1"):
+        read(npz(y=np.full((4, 2), 0.5)), target="y")
+
+
+def test_npy_files_lie_beside_each_other(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    assert read(tmp_path / "x.npy", target="y.npy").classes == ("0", "1")
+    with pytest.raises(DataError, match="no file 'z.npy' beside .*Did you mean 'y.npy'"):
+        read(tmp_path / "x.npy", target="z.npy")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "target", "match"),
+    [
+        ({}, "label", "has no array 'label'. Known: 'x', 'y'"),
+        (
+            {"x": X[0]},
+            "y",
+            r"numbers of shape \(rows, features, ...\), at least one of each, got float64 of \(3,\)",
+        ),
+        ({"x": X.astype(str)}, "y", r"must be numbers .* got <U"),
+        ({"y": Y[:2]}, "y", r"y must have one entry per row of x \(4, 3\), got \(2,\)"),
+        ({"x": np.full((4, 1, 2), np.nan)}, "y", "x has 8 NaN or infinite entries"),
+        ({"x": np.array([[{}]] * 4)}, "y", "no Python objects"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(npz, arrays, target, match):
+    with pytest.raises(DataError, match=match):
+        read(npz(**arrays), target=target)
+
+
+def test_no_inputs_and_broken_files(tmp_path):
+    np.savez(tmp_path / "a.npz", inputs=X)
+    with pytest.raises(DataError, match="must hold the inputs as an array x; it holds inputs"):
+        read(tmp_path / "a.npz")
+    whole = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(whole[:40])
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY")
+    for name in ("a.npz", "x.npy"):
+        with pytest.raises(DataError, match="cannot be read as a NumPy file"):
+            read(tmp_path / name)

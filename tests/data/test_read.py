@@ -1,0 +1,39 @@
+import pytest
+
+from rightreasons.core._errors import DataError
+from rightreasons.data import read
+from rightreasons.data._read import FORMATS
+
+
+def test_a_file_that_is_not_there_is_told_with_the_closest(tmp_path):
+    (tmp_path / "people.csv").touch()
+    with pytest.raises(DataError, match=r"no file '.*peple.csv'. Did you mean '.*people.csv'"):
+        read(tmp_path / "peple.csv")
+    with pytest.raises(DataError, match="There is no file '.*'. Known: none"):
+        read(tmp_path / "nowhere" / "people.csv")
+
+
+def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path):
+    (tmp_path / "t.xlsx").touch()
+    with pytest.raises(DataError, match=r"nothing is known about files that end in '.xlsx'.*'.csv'"):
+        read(tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "match"),
+    [
+        ("t.csv", {"size": (8, 8)}, "is a CSV file, which has no 'size'. Its options: target"),
+        ("t.parquet", {"separator": ";"}, "is a Parquet file, which has no 'separator'"),
+        ("t.npz", {"categorical": ["a"]}, "is a NumPy file, which has no 'categorical'"),
+        ("t.h5ad", {"drop": ["a"]}, "is an AnnData file, which has no 'drop'"),
+        ("folder", {"target": "y"}, "is a folder of images, which has no 'target'"),
+    ],
+)
+def test_options_of_another_format_are_refused(tmp_path, name, option, match):
+    (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match=match):
+        read(tmp_path / name, **option)
+
+
+def test_endings_are_lower_case_and_known_once():
+    assert all(ending == ending.lower() and ending.startswith(".") for ending in FORMATS)

@@ -1,0 +1,253 @@
+import math
+import sys
+
+import pytest
+import torch
+
+from rightreasons.core._errors import DataError, MissingExtraError
+from rightreasons.data import Preprocessing, read
+
+pd = pytest.importorskip("pandas")
+
+MIXED = """id,visit,age,sex,smoker,drink,code,died
+p1,2020-01-01,20,f,true,beer,1,no
+p2,2020-01-03 12:00,,m,false,wine,2,yes
+p3,2019-12-31,60,m,,beer,1,no
+p4,,31.5,f,true,,2,yes
+"""
+OPTIONS = {"target": "died", "id": "id", "dates_since": "2020-01-01", "categorical": ["code"]}
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text, name="t.csv"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def rows_of(values, name="v", more="y"):
+    """A CSV of one column beside a usable label."""
+    return f"{name},{more}\n" + "".join(f"{value},{i % 2}\n" for i, value in enumerate(values))
+
+
+def test_a_mixed_table_by_hand(table):
+    data = read(table(MIXED), **OPTIONS)
+    assert data.feature_names == ("visit", "age", "sex", "smoker", "drink", "code")
+    nan = math.nan
+    expected = torch.tensor(
+        [[0, 20, 0, 1, 0, 0], [2.5, nan, 1, 0, 1, 1], [-1, 60, 1, nan, 0, 0], [nan, 31.5, 0, 1, nan, 1]]
+    )
+    torch.testing.assert_close(data.x, expected, equal_nan=True)
+    said = {column.name: column.levels or column.description for column in data.columns}
+    assert said == {
+        "visit": "days since 2020-01-01", "age": "", "sex": ("f", "m"), "smoker": "0 false, 1 true",
+        "drink": ("beer", "wine"), "code": ("1", "2"),
+    }  # fmt: skip
+    assert (data.y.tolist(), data.classes, data.ids) == (
+        [0, 1, 0, 1],
+        ("no", "yes"),
+        ("p1", "p2", "p3", "p4"),
+    )
+    assert data.name == data.source.removesuffix(".csv") == "t"
+
+
+def test_parquet_is_read_as_csv_is(table, tmp_path):
+    frame = pd.read_csv(table(MIXED), dtype={"code": "str"})
+    frame["drink"] = frame["drink"].astype("category")
+    frame["visit"] = pd.to_datetime(frame["visit"], format="ISO8601")
+    frame.to_parquet(tmp_path / "t.parquet")
+    a, b = read(tmp_path / "t.csv", **OPTIONS), read(tmp_path / "t.parquet", **OPTIONS)
+    torch.testing.assert_close(a.x, b.x, equal_nan=True)
+    assert (a.columns, a.classes, a.ids) == (b.columns, b.classes, b.ids)
+
+
+def test_a_parquet_category_keeps_its_order_and_an_index_is_a_column(tmp_path):
+    frame = pd.DataFrame({"size": ["s", "l", "m", "s"], "y": [1.5, 2.5, 3.5, 4.5]})
+    frame["size"] = pd.Categorical(frame["size"], ["xs", "s", "m", "l"], ordered=True)
+    frame.index = pd.Index(["a", "b", "c", "d"], name="who")
+    frame.to_parquet(tmp_path / "t.parquet")
+    data = read(tmp_path / "t.parquet", target="y", id="who", missing=["m"])
+    assert data.ids == ("a", "b", "c", "d")
+    assert data.columns[0].levels in (("s", "l"), ("s", "m", "l"))
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "N/A", "NaN", "NULL", "?", "-9"])
+def test_what_stands_for_a_missing_value(table, cell):
+    data = read(table(rows_of([1.5, cell, 2.5, 3.5])), target="y", missing=["-9"])
+    assert data.x[:, 0].isnan().tolist() == [False, True, False, False]
+
+
+def test_none_is_a_category_not_a_missing_value(table):
+    assert read(table(rows_of(["None", "some", "None", "some"])), target="y").columns[0].levels == (
+        "None",
+        "some",
+    )
+
+
+def test_ids_and_groups_keep_their_zeros(table):
+    data = read(table("i,g,v,y\n007,01,1.5,0\n08,01,2.5,1\n9,02,3.5,0\n"), target="y", id="i", group="g")
+    assert (data.ids, data.clusters) == (("007", "08", "9"), ("01", "01", "02"))
+
+
+def test_tabs_gzip_and_other_separators(table, tmp_path):
+    import gzip
+
+    text = "a\ty\n1.5\t0\n2.5\t1\n"
+    (tmp_path / "t.tsv.gz").write_bytes(gzip.compress(text.encode()))
+    for data in (
+        read(table(text, "t.tsv"), target="y"),
+        read(tmp_path / "t.tsv.gz", target="y"),
+        read(table(text.replace("\t", ";")), target="y", separator=";"),
+    ):
+        assert data.x.tolist() == [[1.5], [2.5]]
+    with pytest.raises(
+        DataError, match="one column between ','s, 'a;y'. If columns end at ';', say separator=';'"
+    ):
+        read(tmp_path / "t.csv", target="y")
+
+
+def test_a_named_split_column(table):
+    data = read(table("v,s,y\n1.5,Training,0\n2.5,val,1\n3.5,test,0\n"), target="y", split="s")
+    assert data.parts == ("train", "validation", "test")
+    with pytest.raises(DataError, match=r"split column of .* holds 'tst' in row 2. Did you mean 'test'"):
+        read(table("v,s,y\n1.5,train,0\n2.5,tst,1\n"), target="y", split="s")
+
+
+def test_without_a_target_nothing_is_known(table):
+    data = read(table("a,b\n1,2\n"))
+    assert not data.labelled
+    assert data.x.tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "match"),
+    [
+        ("a,y\n1,0\n", {"target": "x"}, "has no column 'x'. Known: 'a', 'y'"),
+        ("age,y\n1,0\n", {"target": "y", "drop": ["aeg"]}, "no column 'aeg'. Did you mean 'age'"),
+        ("age,y\n1,0\n", {"target": "y", "id": "patient"}, "no column 'patient'"),
+        ("a,y\n", {"target": "y"}, "has a header and no rows"),
+        ("", {"target": "y"}, "cannot be read as CSV: No columns to parse from file"),
+        ("a,b\n1,2\n1,2,3,4\n", {}, "cannot be read as CSV: .*line 3"),
+        ("a,a\n1,2\n", {}, "several columns of the name 'a'"),
+        ("y\n1\n0\n", {"target": "y"}, "no column left to learn from besides 'y'"),
+        (
+            "a,e,y\n1,,0\n2,,1\n",
+            {"target": "y"},
+            r"'e' of .* has no value in any of its 2 rows.*drop=\['e'\]",
+        ),
+        (
+            rows_of(range(9)) + "n.a.,1\n",
+            {"target": "y"},
+            r"holds numbers, but 'n.a.' in row 10 is none \(1 such",
+        ),
+        (rows_of([1.5, "inf", 2.5]), {"target": "y"}, r"is infinite in row 2 \(1 such rows\)"),
+        (
+            rows_of(["2020-01-01", "2020-02-01"]),
+            {"target": "y"},
+            "holds dates, such as 2020-01-01. Say from which",
+        ),
+        (rows_of(["1/2/2020", "3/2/2020"]), {"target": "y"}, "order of day and month is not certain"),
+        (
+            rows_of(["2020-01-01", "2020-02-31"]),
+            {"target": "y", "dates_since": "2020-01-01"},
+            "'2020-02-31' in row 2 is no day of the calendar",
+        ),
+        (
+            rows_of(["2020-01-01"] * 2),
+            {"target": "y", "dates_since": "1.1.2020"},
+            "a day as YYYY-MM-DD, got '1.1.2020'",
+        ),
+        (
+            rows_of([f"person {i}" for i in range(20)]),
+            {"target": "y"},
+            r"holds 20 different texts in 20 rows, such as 'person 0': names or free text.*categorical=\['v'\]",
+        ),
+        (
+            "i,v,y\na,1,0\nb,2,1\na,3,0\n",
+            {"target": "y", "id": "i"},
+            "'a' names rows 1 and 3 .1 repeated.*group='i'",
+        ),
+        (
+            "i,v,y\na,1,0\n,2,1\n",
+            {"target": "y", "id": "i"},
+            "Id 'i' of .* is missing in 1 of 2 rows, first in row 2",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_one_line(table, text, options, match):
+    with pytest.raises(DataError, match=match) as caught:
+        read(table(text), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_columns_with_a_problem_are_named_at_once(table):
+    with pytest.raises(DataError, match="'a' of .* has no value.*Columns with a problem of their own: 'c'"):
+        read(table("a,b,c,y\n,1,2020-01-01,0\n,2,2020-01-02,1\n"), target="y")
+
+
+def test_names_are_taken_as_categories_where_one_insists(table):
+    text = rows_of([f"person {i}" for i in range(20)])
+    assert len(read(table(text), target="y", categorical=["v"]).columns[0].levels) == 20
+
+
+def test_truncated_parquet(tmp_path):
+    pd.DataFrame({"a": range(100), "y": range(100)}).to_parquet(tmp_path / "t.parquet")
+    whole = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "t.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"t\.parquet cannot be read as Parquet: .*It may be cut short"):
+        read(tmp_path / "t.parquet", target="y")
+
+
+def test_other_encodings_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_bytes("größe,y\n1,0\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is not UTF-8 text"):
+        read(tmp_path / "t.csv", target="y")
+    (tmp_path / "t.csv").write_bytes(
+        b"\xef\xbb\xbfa,y\n1,0\n2,1\n"
+    )  # a byte-order mark is not part of the name
+    assert read(tmp_path / "t.csv", target="y").feature_names == ("a",)
+
+
+@pytest.mark.parametrize(("module", "name"), [("pandas", "t.csv"), ("pyarrow", "t.parquet")])
+def test_a_missing_package_is_said_with_the_line_that_installs_it(table, monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        MissingExtraError, match=rf"{module} is not installed. pip install 'rightreasons\[data\]'"
+    ):
+        read(table("a\n1\n", name))
+
+
+def trained(table):
+    data = read(table(MIXED, "train.csv"), **OPTIONS)
+    return Preprocessing.fit(data, indicators=True), data
+
+
+def test_columns_of_a_trained_model_are_read_as_it_knows_them(table):
+    fitted, data = trained(table)
+    shuffled = "new,drink,code,visit,smoker,age,sex\n,wine,2,2020-01-03 12:00,false,,m\n"
+    like = {"like": fitted, "dates_since": "2020-01-01"}
+    again = read(table(shuffled), **like)
+    assert again.feature_names == data.feature_names
+    torch.testing.assert_close(fitted(again).x, fitted(data).x[1:2])
+    empty = read(
+        table("drink,code,visit,smoker,age,sex\n,1,,,,f\n"), **like
+    )  # nothing but NaN is no reason to stop
+    assert bool(fitted(empty).x.isfinite().all())
+
+
+def test_unseen_categories_missing_columns_and_garbage_at_prediction(table):
+    fitted, _ = trained(table)
+    row = "{},1,2020-01-01,true,{},f\n"
+    header = "drink,code,visit,smoker,age,sex\n"
+    like = {"like": fitted, "dates_since": "2020-01-01"}
+    cider = read(table(header + row.format("beer", 1) + row.format("cider", 1)), **like)
+    with pytest.raises(
+        DataError, match=r"'drink' is 'cider' in row 2 \(1 of 2 rows\), a category the model has never"
+    ):
+        fitted(cider)
+    with pytest.raises(DataError, match="no column 'smoker'. Did you mean 'smokers'"):
+        read(table((header + row.format("beer", 1)).replace("smoker", "smokers")), **like)
+    with pytest.raises(DataError, match=r"'age' of .* holds numbers, but 'old' in row 1 is none"):
+        read(table(header + row.format("beer", "old")), **like)
