@@ -161,4 +161,8 @@ class Catalogued:
 CATALOGUE: tuple[Catalogued, ...] = (
     Catalogued("grad-cam", rr.GradCAM(), channels=1),
     Catalogued("grad-cam signed", rr.GradCAM(layer="first", relu=False, upsample="nearest"), channels=1),
+    Catalogued("guided backpropagation", rr.GuidedBackprop()),
+    Catalogued("deconvolutional network", rr.Deconvnet()),
+    Catalogued("guided grad-cam", rr.GuidedGradCAM(), backward=2),
+    Catalogued("guided grad-cam nearest", rr.GuidedGradCAM(layer="first", upsample="nearest"), backward=2),
 )

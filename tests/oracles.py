@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Score = Callable[[Tensor, int], Tensor]
 """(row, its number in the batch) -> a number."""
@@ -43,6 +43,30 @@ def grad_cam(tail: Score, features: Tensor, *, relu: bool) -> Tensor:
         for k in range(len(row)):
             maps[b, 0] += g[k].mean() * row[k]
     return maps.clamp(min=0) if relu else maps
+
+
+def through_relus(layers: Sequence[nn.Module], x: Tensor, y: Tensor, rule: str) -> Tensor:
+    """Backpropagation by hand, layer by layer, with `rule` "gradient", "guided" or "deconvnet" at every nn.ReLU."""
+    maps = torch.zeros_like(x)
+    for b in range(len(x)):
+        activations = [x[b : b + 1].detach()]
+        for layer in layers:
+            activations.append(layer(activations[-1].clone()).detach())
+        back = torch.zeros_like(activations[-1])
+        back[0, y[b]] = 1
+        for layer, z in zip(reversed(layers), reversed(activations[:-1]), strict=True):
+            if isinstance(layer, nn.ReLU):
+                open_ = (z > 0).to(z)
+                back = {
+                    "gradient": back * open_,
+                    "guided": back.clamp(min=0) * open_,
+                    "deconvnet": back.clamp(min=0),
+                }[rule]
+            else:
+                jacobian = torch.autograd.functional.jacobian(layer, z).reshape(back.numel(), z.numel())
+                back = (jacobian.T @ back.reshape(-1)).reshape(z.shape)
+        maps[b] = back[0]
+    return maps
 
 
 def nodes_and_weights(rule: str, n: int) -> list[tuple[float, float]]:

@@ -4,10 +4,13 @@ from rightreasons.attribution._attribution import Attribution, Axioms, Evaluatio
 from rightreasons.attribution._expected import ExpectedGradients, reference_output
 from rightreasons.attribution._gradcam import GradCAM
 from rightreasons.attribution._gradient import Gradient, InputTimesGradient
+from rightreasons.attribution._guided import Deconvnet, GuidedBackprop
+from rightreasons.attribution._guided_gradcam import GuidedGradCAM
 from rightreasons.attribution._integrated import IntegratedGradients
 from rightreasons.attribution._path import PathAttribution
 from rightreasons.attribution._smoothgrad import SmoothGrad
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
+from rightreasons.core._kriging import Kriging
 from rightreasons.core._paths import GaussLegendre, Left, Midpoint, Quadrature, Right, Trapezoid
 
 __all__ = [
@@ -15,6 +18,7 @@ __all__ = [
     "Axioms",
     "Complete",
     "ControlVariate",
+    "Deconvnet",
     "Estimator",
     "Evaluations",
     "ExpectedGradients",
@@ -22,9 +26,12 @@ __all__ = [
     "GaussLegendre",
     "GradCAM",
     "Gradient",
+    "GuidedBackprop",
+    "GuidedGradCAM",
     "Independent",
     "InputTimesGradient",
     "IntegratedGradients",
+    "Kriging",
     "Left",
     "Midpoint",
     "PathAttribution",

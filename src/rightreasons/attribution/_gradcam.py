@@ -21,7 +21,8 @@ class _ClassActivation(PathSum):
 
     def __init__(self, function: ScoreFunction, relu: bool, upsample: Upsample | None) -> None:
         super().__init__(function, draws=1, leaves=function.points)
-        self.relu, self.upsample = relu, upsample
+        self.relu = relu
+        self.upsample: Upsample | None = upsample
 
     def points(self, leaves: tuple[Tensor, ...], piece: Piece) -> tuple[Points, Any]:
         return (leaves[0][piece.rows].unsqueeze(1),), None
@@ -29,8 +30,8 @@ class _ClassActivation(PathSum):
     def statistics(self, carried: Any, gradients: Points) -> Sums:
         return (gradients[0].squeeze(1).mean((2, 3)),)
 
-    def combine(self, sums: Sums) -> tuple[Tensor, ...]:
-        maps = (sums[0][:, :, None, None] * self.leaves[0]).sum(1, keepdim=True)
+    def combine(self, sums: Sums, rows: slice) -> tuple[Tensor, ...]:
+        maps = (sums[0][:, :, None, None] * self.leaves[0][rows]).sum(1, keepdim=True)
         return (upsampled(maps.relu() if self.relu else maps, self.function.inputs[0], self.upsample),)
 
 

@@ -1,0 +1,211 @@
+"""Guided backpropagation and the deconvolutional network: gradients whose way through ReLUs is another one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias, final
+
+from torch import Tensor
+
+from rightreasons.attribution._attribution import Axioms
+from rightreasons.attribution._modified import ModifiedBackward, as_leaves
+from rightreasons.core._errors import DifferentiabilityError, InputError
+from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._grad import score_gradients
+from rightreasons.core._score import Output
+from rightreasons.core._tape import Operation, operations
+
+Gradients: TypeAlias = tuple[Tensor | None, ...]
+ReluRule: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(gradient of its input, gradient of its output) of a ReLU -> what it passes back instead."""
+
+INSTEAD = "Use rr.Gradient() or rr.SmoothGrad() in training, whose maps are derivatives."
+
+# Activations made for the same purpose as a ReLU, for which neither paper says what to do.
+_UNDEFINED = frozenset(
+    (
+        "LeakyRelu",
+        "PreluKernel",
+        "RreluWithNoise",
+        "Elu",
+        "Celu",
+        "Gelu",
+        "Silu",
+        "Mish",
+        "Hardswish",
+        "Softplus",
+        "Glu",
+    )
+)
+
+
+def guided(inwards: Tensor, outwards: Tensor) -> Tensor:
+    """What the ReLU lets through and is positive [springenberg2015]."""
+    return inwards.relu()
+
+
+def deconvolved(inwards: Tensor, outwards: Tensor) -> Tensor:
+    """What is positive, wherever the ReLU was open [zeiler2014]."""
+    return outwards.relu()
+
+
+def relu_gradients(
+    function: ScoreFunction, points: tuple[Tensor, ...], block: Block, rule: ReluRule, method: str
+) -> tuple[Tensor, ...]:
+    """Gradients of the scores in which every ReLU on the way passes back what `rule` says.
+
+    The rule hangs on the tape of this one forward pass, so functional, in-place and re-used ReLUs are all found, and
+    nothing is left on the model.
+
+    Raises:
+        InputError: there is no ReLU, so that the map would be the gradient.
+        DifferentiabilityError: an operation on the way might be a ReLU, or is a kin of it without a rule.
+    """
+    leaves = as_leaves(points)
+    scores = function.scores(leaves, block)
+    count = 0
+    for operation in operations(scores, leaves):
+        _refuse(operation, method)
+        if _is_relu(operation):
+            operation.node.register_hook(_passing_back(rule, operation.inputs[0]))
+            count += 1
+    if count == 0 and scores.requires_grad:
+        raise InputError(
+            f"no ReLU lies between what is explained and the output, so {method} would be the plain gradient under "
+            "another name. Use rr.Gradient()."
+        )
+    return score_gradients(scores, leaves)
+
+
+def _passing_back(rule: ReluRule, position: int) -> Callable[[Gradients, Gradients], Gradients | None]:
+    def hook(inputs: Gradients, outputs: Gradients) -> Gradients | None:
+        inwards, outwards = inputs[position], outputs[0]
+        if inwards is None or outwards is None:
+            return None
+        return (*inputs[:position], rule(inwards, outwards), *inputs[position + 1 :])
+
+    return hook
+
+
+def _is_relu(operation: Operation) -> bool:
+    if operation.kind == "Relu":
+        return True
+    low = {"Threshold": "threshold", "Hardtanh": "min_val", "Clamp": "min", "ClampMin": "min"}.get(
+        operation.kind
+    )
+    if low is not None:
+        return _is_zero(operation.saved(low))
+    if operation.kind == "Maximum" and len(operation.inputs) == 1:
+        return _is_zero(operation.saved("other" if operation.inputs == (0,) else "self"))
+    return False
+
+
+def _is_zero(value: Any) -> bool:
+    return not value.any() if isinstance(value, Tensor) else value == 0 and value is not None
+
+
+def _refuse(operation: Operation, method: str) -> None:
+    if operation.is_custom or operation.kind == "CopySlices":
+        what = (
+            "an operation in place on a part of a tensor" if not operation.is_custom else "a custom function"
+        )
+        raise DifferentiabilityError(
+            f"{method} has to see every ReLU, and {what} ({operation.name}) may hide one. "
+            "Write it with PyTorch's own functions, or use rr.Gradient() or rr.SmoothGrad()."
+        )
+    if operation.kind in _UNDEFINED:
+        raise DifferentiabilityError(
+            f"{method} is defined by what happens at ReLUs; this model has {operation.kind} ({operation.name}), for "
+            "which no rule was published, and a rule of our own would bear the wrong name. Use rr.SmoothGrad()."
+        )
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class GuidedBackprop(ModifiedBackward):
+    """Gradient in which every ReLU passes back only what is positive [springenberg2015].
+
+        R_in = max(R_out, 0) * 1[z > 0]  at every ReLU z -> max(z, 0)
+
+    Sharp pictures that say little about the class: measured to be nearly the same whatever output is asked for, and
+    invariant to the weights of the upper layers [nielsen2022] [adebayo2018]. A control rather than an explanation.
+    ReLU6, clamps, thresholds and maxima at 0 count as ReLUs; sigmoid, tanh and softmax keep their derivative; other
+    rectifiers (leaky, ELU, GELU, SiLU, ...) are refused. A ReLU made by hand (x * (x > 0)) is not seen.
+    Cost: one forward and one backward pass.
+
+    Args:
+        output: what is explained: logit, probability, log_probability, sum_log_probability, margin or loss.
+        at: name of the layer whose activation is explained instead of the input.
+
+    Raises:
+        InputError: no ReLU lies on the way.
+        DifferentiabilityError: with `create_graph=True`; or the model has an operation that may hide a ReLU.
+
+    Example:
+        >>> import torch, rightreasons as rr
+        >>> rr.GuidedBackprop()(lambda x: x.relu() @ torch.tensor([2.0, -3.0]), torch.tensor([[1.0, 1.0]]))
+        tensor([[2., 0.]])
+    """
+
+    axioms: ClassVar[Axioms] = Axioms(
+        complete=False,
+        sensitive=False,
+        dummy=True,
+        implementation_invariant=False,
+        linear=False,
+        differentiable=False,
+        note="Hardly depends on the output that is asked for.",
+    )
+    instead: ClassVar[str] = INSTEAD
+
+    output: Output = "logit"
+    at: str | None = None
+
+    def block_maps(
+        self, function: ScoreFunction, points: tuple[Tensor, ...], block: Block
+    ) -> tuple[tuple[Tensor, ...], int]:
+        return relu_gradients(function, points, block, guided, "guided backpropagation"), len(points[0])
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Deconvnet(ModifiedBackward):
+    """Gradient in which every ReLU rectifies what is passed back, and nothing else [zeiler2014].
+
+        R_in = max(R_out, 0)  at every ReLU, open or not
+
+    Which operations count as ReLUs is as for `GuidedBackprop`. Cost: one forward and one backward pass.
+
+    Args:
+        output: what is explained: logit, probability, log_probability, sum_log_probability, margin or loss.
+        at: name of the layer whose activation is explained instead of the input.
+
+    Raises:
+        InputError: no ReLU lies on the way.
+        DifferentiabilityError: with `create_graph=True`; or the model has an operation that may hide a ReLU.
+
+    Example:
+        >>> import torch, rightreasons as rr
+        >>> rr.Deconvnet()(lambda x: x.relu() @ torch.tensor([2.0, -3.0]), torch.tensor([[-1.0, 1.0]]))
+        tensor([[2., 0.]])
+    """
+
+    axioms: ClassVar[Axioms] = Axioms(
+        complete=False,
+        sensitive=False,
+        dummy=True,
+        implementation_invariant=False,
+        linear=False,
+        differentiable=False,
+        note="Hardly depends on the input, nor on the output that is asked for.",
+    )
+    instead: ClassVar[str] = INSTEAD
+
+    output: Output = "logit"
+    at: str | None = None
+
+    def block_maps(
+        self, function: ScoreFunction, points: tuple[Tensor, ...], block: Block
+    ) -> tuple[tuple[Tensor, ...], int]:
+        return relu_gradients(function, points, block, deconvolved, "the deconvolutional network"), len(
+            points[0]
+        )
