@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.metrics import diverse_topk, topk_mask
+from rightreasons.metrics._topk import _by_numpy, _by_torch
 from rightreasons.priors import feature_graph
 from tests.metrics import oracles
 
@@ -68,6 +69,13 @@ def test_picks_of_a_constant_map_follow_the_index():
     mask, achieved = diverse_topk(torch.zeros(1, 4, 4), 16, 1)
     assert marked(mask[0]) == {(0, 0), (0, 2), (2, 0), (2, 2)}
     assert int(achieved) == 4
+
+
+@given(values=TIED, k=st.integers(1, 24))
+def test_both_ways_to_find_the_kth_value_agree(values, k: int):
+    rows = torch.tensor(values).flatten(1)
+    for one, other in zip(_by_numpy(rows, k), _by_torch(rows, k), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_negative_zero_ties_with_zero():

@@ -80,8 +80,8 @@ def lens(
     of `b`; give it at least some dozens of rows of different images, and never two rows of the same image. Rows that
     are NaN are left out of the mean.
 
-    Cost: two `torch.topk` and a few passes over one byte a position; "unrelated" adds one matrix-vector product, for
-    the mean over the other rows is linear in them. With `diversity`, that of `diverse_topk`, twice.
+    Cost: that of `topk_mask` twice (with `diversity`, of `diverse_topk`) and a few passes over one byte a position;
+    "unrelated" adds one matrix-vector product, for the mean over the other rows is linear in them.
 
     Args:
         a: maps (B, *F); windows are drawn around their top k.

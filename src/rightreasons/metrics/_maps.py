@@ -148,8 +148,8 @@ def checked_window(window: int, metric: str, name: str = "window") -> int:
 
 def varies(maps: Float[Tensor, "B *S"]) -> Bool[Tensor, "B"]:
     """Whether a row has two different values. One that has not, all zero above all, ranks no position above another."""
-    low_B, high_B = maps.detach().flatten(1).aminmax(dim=1)
-    return low_B < high_B
+    rows_Bn = maps.detach().flatten(1)
+    return rows_Bn.amin(1) < rows_Bn.amax(1)  # several times faster than aminmax on the CPU
 
 
 def nan_unless(valid: Bool[Tensor, "B"], values: Float[Tensor, "B"]) -> Float[Tensor, "B"]:

@@ -7,6 +7,7 @@ m lines touched by one window, k picks.
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
@@ -42,7 +43,8 @@ def topk_mask(
 
     Order is by (-value, index in row-major order): among equal values the first positions are taken.
 
-    Cost: one `torch.topk` and two passes over the maps; a third where the k-th value is tied.
+    Cost: one selection of the k-th value, O(B n), by numpy on the CPU and `torch.topk` elsewhere; two passes over the
+    maps, a few more over rows whose k-th value is tied.
 
     Args:
         maps: maps (B, *F).
@@ -68,8 +70,7 @@ def topk_mask(
 def largest(values: Float[Tensor, "B *S"], k: int) -> Bool[Tensor, "B *S"]:
     """`topk_mask` of what has been checked."""
     rows_Bn = values.flatten(1)
-    kth_B1 = rows_Bn.topk(k, sorted=False).values.amin(1, keepdim=True)
-    mask_Bn = rows_Bn >= kth_B1
+    kth_B1, mask_Bn = (_by_numpy if rows_Bn.device.type == "cpu" else _by_torch)(rows_Bn, k)
     surplus_B = mask_Bn.sum(1) - k
     tied = surplus_B.nonzero()[:, 0]
     if len(tied):
@@ -78,6 +79,19 @@ def largest(values: Float[Tensor, "B *S"], k: int) -> Bool[Tensor, "B *S"]:
         room = k - above.sum(1, keepdim=True)
         mask_Bn[tied] = above | (equal & (equal.cumsum(1) <= room))
     return mask_Bn.reshape(values.shape)
+
+
+def _by_numpy(rows: Float[Tensor, "B n"], k: int) -> tuple[Float[Tensor, "B 1"], Bool[Tensor, "B n"]]:
+    """The k-th largest value of each row and where the row reaches it; a fraction of the time `_by_torch` takes."""
+    values, place = rows.numpy(), rows.shape[1] - k
+    kth = np.partition(values, place, axis=1)[:, place, None]
+    return torch.from_numpy(kth), torch.from_numpy(values >= kth)
+
+
+def _by_torch(rows: Float[Tensor, "B n"], k: int) -> tuple[Float[Tensor, "B 1"], Bool[Tensor, "B n"]]:
+    """The same on any device."""
+    kth_B1 = rows.topk(k, sorted=False).values.amin(1, keepdim=True)
+    return kth_B1, rows >= kth_B1
 
 
 def diverse_topk(
