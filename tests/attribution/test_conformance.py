@@ -74,7 +74,7 @@ def test_a_bfloat16_model_gives_finite_float32_maps_near_the_true_ones(case: Cas
 def test_chunks_change_nothing(case: Case, dtype: torch.dtype, y: Tensor) -> None:
     model, x = NETWORK.make(dtype), NETWORK.inputs(5, dtype=dtype)
     whole = call(case.method, model, x, y, chunk=10_000)
-    for chunk in (2, 7, 64):
+    for chunk in (4, 11):  # the rows in two blocks; all rows, the draws in pieces
         assert relative(call(case.method, model, x, y, chunk=chunk), whole) < TOLERANCE[dtype]
 
 
@@ -84,11 +84,9 @@ def test_no_forward_pass_has_more_rows_than_the_chunk(
 ) -> None:
     rows: list[int] = []
     model.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
-    for chunk in (3, 9):
-        rows.clear()
-        case.method(model, x, y, chunk=chunk)
-        case.method.explain(model, x, y, chunk=chunk)
-        assert max(rows) <= chunk
+    case.method(model, x, y, chunk=4)
+    case.method.explain(model, x, y, chunk=4)
+    assert max(rows) <= 4
 
 
 @every_case
