@@ -99,7 +99,9 @@ def resolved(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     types = _types(kind, found)
     for key in given:
         if key not in parameters and key not in own:
-            raise ValueError(f"{kind} {name!r} has no field {key!r}. {did_you_mean(key, [*parameters, *own])}")
+            raise ValueError(
+                f"{kind} {name!r} has no field {key!r}. {did_you_mean(key, [*parameters, *own])}"
+            )
     values = {key: p.default for key, p in parameters.items() if _has_default(p, found)}
     values |= {key: choices[0] for key, choices in own.items()}
     return {

@@ -48,7 +48,9 @@ def parse(text: str, where: str = "recipe") -> Recipe:
 
     Raises: RecipeError, one line, if it cannot be run as written.
 
-    >>> recipe = parse("{name: r, data: {name: digits, validation: 100}, model: mlp, training: {epochs: 2}, arms: [{name: plain}]}")
+    >>> recipe = parse(
+    ...     "{name: r, data: {name: digits, validation: 100}, model: mlp, training: {epochs: 2}, arms: [{name: plain}]}"
+    ... )
     >>> recipe.model.fields["hidden"], recipe.data.splits
     ([512, 128, 32], 10)
     """

@@ -1,6 +1,6 @@
 """What a recipe may say. Every unknown key is refused with the closest known one; every default is filled in."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -141,9 +141,11 @@ class TermOf(_Strict):
         return given
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
+    def _one_kind(self) -> "TermOf":
         if (self.prior is None) == (self.regulariser is None):
-            raise ValueError("a term is either a prior (on an attribution) or a regulariser: say one of the two")
+            raise ValueError(
+                "a term is either a prior (on an attribution) or a regulariser: say one of the two"
+            )
         return self
 
 
@@ -163,7 +165,7 @@ class Arm(_Strict):
         return sorted(weights)
 
     @model_validator(mode="after")
-    def _weights_for_terms(self) -> Self:
+    def _weights_for_terms(self) -> "Arm":
         if bool(self.terms) != bool(self.weights):
             raise ValueError(f"arm {self.name!r} needs both terms and weights to try for them, or neither")
         return self
@@ -241,7 +243,7 @@ class Recipe(_Strict):
     resolved: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _fair(self) -> Self:
+    def _fair(self) -> "Recipe":
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError(f"arms must have different names; got {names}")
@@ -249,7 +251,9 @@ class Recipe(_Strict):
         if self.trials is not None:
             counts["trials"] = self.trials
         if len(set(counts.values())) > 1:
-            raise ValueError(f"every arm must have the same number of trials, else one is luckier; got {counts}")
+            raise ValueError(
+                f"every arm must have the same number of trials, else one is luckier; got {counts}"
+            )
         if self.compare.against is not None and self.compare.against not in names:
             raise ValueError(
                 f"compare.against names no arm: {self.compare.against!r}. {did_you_mean(self.compare.against, names)}"

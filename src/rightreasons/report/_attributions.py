@@ -44,7 +44,8 @@ def importance_figure(
         )
         panels[0].set_ylim(len(order) + 0.5, -0.6)
         top = "; ".join(
-            f"{name}: " + ", ".join(features[i] for i in np.argsort(-mean)[:3]) for name, mean in means.items()
+            f"{name}: " + ", ".join(features[i] for i in np.argsort(-mean)[:3])
+            for name, mean in means.items()
         )
         return to_svg(
             figure, "importance", "Global attributions", f"The three columns that matter most. {top}."
@@ -67,15 +68,24 @@ def lorenz_figure(shares: Mapping[str, np.ndarray], styles: Mapping[str, Look]) 
             ginis[name] = float((np.sort(values, axis=1) * ranks).sum(1).mean() / p)
             look = styles[name]
             axes.plot(
-                x, y, color=look.colour, linestyle=look.dash, linewidth=2, label=f"{name} ({number(ginis[name], 2)})"
+                x,
+                y,
+                color=look.colour,
+                linestyle=look.dash,
+                linewidth=2,
+                label=f"{name} ({number(ginis[name], 2)})",
             )
         axes.set(
             xlabel="Columns from least to most important, %", ylabel="Their share of |attribution|, %",
             xlim=(0, 100), ylim=(0, 100),
         )  # fmt: skip
-        axes.legend(loc="upper left", title="Gini coefficient", alignment="left", fontsize=9, title_fontsize=9)
+        axes.legend(
+            loc="upper left", title="Gini coefficient", alignment="left", fontsize=9, title_fontsize=9
+        )
         listed = ", ".join(f"{name} {number(gini, 2)}" for name, gini in ginis.items())
-        return to_svg(figure, "lorenz", "Lorenz curves of the global attributions", f"Gini coefficients: {listed}.")
+        return to_svg(
+            figure, "lorenz", "Lorenz curves of the global attributions", f"Gini coefficients: {listed}."
+        )
 
 
 @dataclass(frozen=True)

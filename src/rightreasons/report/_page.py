@@ -99,7 +99,11 @@ def _explained(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     method = named.name.replace("_", " ").capitalize()
     output, classes = str(named.fields.get("output", "logit")).replace("_", " "), metrics["data"]["classes"]
     if len(classes) > 2:
-        of = f"the {output} of the image's true class" if not metrics["features"] else f"the {output} of the true class"
+        of = (
+            f"the {output} of the image's true class"
+            if not metrics["features"]
+            else f"the {output} of the true class"
+        )
     elif classes:
         of = f"the {output} of “{classes[1]}”, the network's only output"
     else:
@@ -114,7 +118,9 @@ def _words(recipe: Recipe, metrics: Mapping[str, Any], styles: Mapping[str, Look
     made_of = metrics["rows"]["train"] + metrics["rows"]["validation"]
     headline, confidence = metric_name(metrics["headline"]), f"{recipe.compare.confidence:.0%}"
     return {
-        "findings": [_finding(arm, described[arm["name"]], recipe, metrics, styles) for arm in metrics["arms"]],
+        "findings": [
+            _finding(arm, described[arm["name"]], recipe, metrics, styles) for arm in metrics["arms"]
+        ],
         "rule": _rule(recipe, metrics),
         "interval_note": "Lines on the right are intervals of the mean difference"
         + ("; arrows: they reach further than the figure." if metrics["splits"] < 10 else "."),
@@ -160,8 +166,8 @@ def _finding(
         lines.append({"verdict": "", "text": sparsity_sentence(arm, reference)})
     else:
         lines.append({"verdict": "", "text": smoothness_sentence(arm, reference)})
-    if arm["diverged"]:
-        lines.append({"verdict": "", "text": f"{arm['diverged']} of its {arm['fits']} fits diverged."})
+    if arm["failed"]:
+        lines.append({"verdict": "", "text": f"{arm['failed']} of its {arm['fits']} fits failed."})
     return {
         "name": arm["name"],
         "what": described.description,
@@ -189,9 +195,7 @@ def _select(recipe: Recipe, headline: str) -> str:
         rule = f"the largest weight whose validation {headline} is within {recipe.select.within:g} of the arm's best"
     else:
         rule = f"the weight with the best validation {headline}"
-    return (
-        f"On each split, {rule}. Arms without a weight choose among as many initialisations. Test rows play no part."
-    )
+    return f"On each split, {rule}. Arms without a weight choose among as many initialisations. Test rows play no part."
 
 
 def _facts(recipe: Recipe, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -33,17 +33,19 @@ def arms_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) -> 
         left.set_ylim(len(names) - 0.45, -0.55)
         left.set(title=f"Test {headline}, each split and mean")
         right.axvline(0, color=INK, linewidth=1)
-        right.set(
-            title=f"Difference from {metrics['reference'].lower()}", xlim=limits
-        )
+        right.set(title=f"Difference from {metrics['reference'].lower()}", xlim=limits)
         right.text(0, 0, "compared against", va="center", ha="left", color=MUTED, fontsize=9, bbox=_WHITE)
         for axes in (left, right):
             axes.grid(axis="y", visible=False)
         described = "; ".join(
-            f"{arm['name']} {number(float(np.mean(arm['test'][metrics['headline']])))}" for arm in metrics["arms"]
+            f"{arm['name']} {number(float(np.mean(arm['test'][metrics['headline']])))}"
+            for arm in metrics["arms"]
         )
         return to_svg(
-            figure, "arms", f"Test {headline} of each arm", f"Mean over {metrics['splits']} splits: {described}."
+            figure,
+            "arms",
+            f"Test {headline} of each arm",
+            f"Mean over {metrics['splits']} splits: {described}.",
         )
 
 
@@ -126,7 +128,8 @@ def _noise_words(metrics: Metrics, kinds: Sequence[str]) -> str:
         levels = metrics["arms"][0]["noise"][kind]
         worst = levels[-1]["level"]
         scores = ", ".join(
-            f"{arm['name']} {number(float(np.mean(arm['noise'][kind][-1]['scores'])))}" for arm in metrics["arms"]
+            f"{arm['name']} {number(float(np.mean(arm['noise'][kind][-1]['scores'])))}"
+            for arm in metrics["arms"]
         )
         parts.append(f"{outcome_title(kind)} at level {worst:g}: {scores}.")
     return " ".join(parts)
@@ -134,7 +137,9 @@ def _noise_words(metrics: Metrics, kinds: Sequence[str]) -> str:
 
 def _legend(figure: Any, axes: Axes, columns: int) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=2.6, columnspacing=1.6)
+    figure.legend(
+        handles, labels, loc="outside upper left", ncols=columns, handlelength=2.6, columnspacing=1.6
+    )
 
 
 def curves_figure(
@@ -150,7 +155,12 @@ def curves_figure(
             look = styles[arm["name"]]
             fits = [by_fit[c["id"]] for c in arm["chosen"] if c["id"] in by_fit]
             _curve(left, [[r["task"] for r in fit] for fit in fits], look, arm["name"])
-            _curve(right, [[r["validation"][metrics["headline"]] for r in fit] for fit in fits], look, arm["name"])
+            _curve(
+                right,
+                [[r["validation"][metrics["headline"]] for r in fit] for fit in fits],
+                look,
+                arm["name"],
+            )
         left.set(title="Task loss, training rows", xlabel="Epoch", ylim=(0, None))
         right.set(title=f"{headline[0].upper()}{headline[1:]}, validation rows", xlabel="Epoch")
         _legend(figure, left, len(metrics["arms"]))
@@ -184,7 +194,9 @@ def weights_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) 
         for axes, arm in zip(panels, arms, strict=True):
             look, curve = styles[arm["name"]], metrics["weights"][arm["name"]]
             x, y = [t["weight"] for t in curve], [t["mean"] for t in curve]
-            axes.axhline(level, color=styles[metrics["reference"]].colour, linewidth=1.2, linestyle=(0, (4, 2)))
+            axes.axhline(
+                level, color=styles[metrics["reference"]].colour, linewidth=1.2, linestyle=(0, (4, 2))
+            )
             axes.plot(x, y, color=look.colour, marker=look.marker, linewidth=1.9)
             for trial in curve:
                 count = sum(c["weight"] == trial["weight"] for c in arm["chosen"])

@@ -3,7 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_TITLES = {"test": "Clean test data", "gaussian": "Gaussian noise", "salt_and_pepper": "Salt-and-pepper noise"}
+_TITLES = {
+    "test": "Clean test data",
+    "gaussian": "Gaussian noise",
+    "salt_and_pepper": "Salt-and-pepper noise",
+}
 _METRICS = {"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "rmse": "RMSE", "r2": "R²"}
 
 

@@ -18,10 +18,12 @@ def choose(
         headline: the validation metric it looks at.
         higher_is_better: its direction.
 
-    Returns: one of the results, or None if every trial diverged.
+    Returns: one of the results, or None if every trial failed.
 
-    >>> trials = [{"trial": i, "weight": w, "status": "ok", "validation": {"auc": a}}
-    ...           for i, (w, a) in enumerate([(0.1, 0.70), (1.0, 0.72), (10.0, 0.715)])]
+    >>> trials = [
+    ...     {"trial": i, "weight": w, "status": "ok", "validation": {"auc": a}}
+    ...     for i, (w, a) in enumerate([(0.1, 0.70), (1.0, 0.72), (10.0, 0.715)])
+    ... ]
     >>> choose(trials, Select(), "auc", True)["weight"]
     1.0
     >>> choose(trials, Select(rule="largest_within", within=0.01), "auc", True)["weight"]

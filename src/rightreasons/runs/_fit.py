@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rightreasons import tasks, training
-from rightreasons.core._errors import DivergedError
+from rightreasons.core._errors import DivergedError, InputError
 from rightreasons.recipes import Arm, Recipe
 from rightreasons.recipes import _names as names
 from rightreasons.runs import _material as material
@@ -32,8 +32,8 @@ def train(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     }
     try:
         fitted = _fit(recipe, training.Objective(model, task, terms), parts, fit.seed)
-    except DivergedError as error:
-        result |= {"status": "diverged", "error": " ".join(str(error).split())}
+    except (DivergedError, InputError) as error:  # a rehearsed arm: its loss or its maps are no longer finite
+        result |= {"status": "failed", "error": " ".join(str(error).split())}
     else:
         write_atomically(run.model_file(fit.id), to_safetensors(model))
         result |= {
@@ -52,9 +52,7 @@ def arm_of(recipe: Recipe, fit: Fit) -> Arm:
     return next(arm for arm in recipe.arms if arm.name == fit.arm)
 
 
-def _fit(
-    recipe: Recipe, objective: training.Objective, parts: material.Parts, seed: int
-) -> training.Fitted:
+def _fit(recipe: Recipe, objective: training.Objective, parts: material.Parts, seed: int) -> training.Fitted:
     how = recipe.training
     return training.fit(
         objective,

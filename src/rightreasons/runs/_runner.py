@@ -73,7 +73,7 @@ def run(
 
     Raises:
         RecipeError: an arm that cannot run, found before anything is trained.
-        DataError: the directory cannot be written, a process died, or every trial of an arm diverged.
+        DataError: the directory cannot be written, a process died, or every trial of an arm failed.
     """
     recipe = material.resolve(recipe)
     material.rehearse(recipe)

@@ -31,15 +31,9 @@ def summarise(
         chosen: the result taken for each (arm, split).
         examined: what was measured of it.
 
-    Raises: DataError if every trial of an arm diverged on a split: leaving it out would flatter the arm.
+    Raises: DataError if every trial of an arm failed on a split: leaving it out would flatter the arm.
     """
-    for arm in recipe.arms:
-        for split in range(recipe.data.splits):
-            if (arm.name, split) not in chosen:
-                raise DataError(
-                    f"every trial of arm {arm.name!r} diverged on split {split}: it has no score, and leaving the "
-                    "split out would flatter the arm. Lower the learning rate or the weights, or set training.clip."
-                )
+    _require_all(recipe, results, chosen)
     splits = range(recipe.data.splits)
     arms = [_arm(recipe, arm.name, results, chosen, examined, task.headline) for arm in recipe.arms]
     rows = examined[recipe.arms[0].name, 0]["rows"]
@@ -61,6 +55,18 @@ def summarise(
         "comparisons": comparisons,
         "weights": _weight_curves(recipe, results, task.headline),
     }
+
+
+def _require_all(recipe: Recipe, results: Sequence[Result], chosen: Mapping[tuple[str, int], Result]) -> None:
+    for arm in recipe.arms:
+        for split in range(recipe.data.splits):
+            if (arm.name, split) in chosen:
+                continue
+            why = next(r["error"] for r in results if r["arm"] == arm.name and r["split"] == split)
+            raise DataError(
+                f"every trial of arm {arm.name!r} failed on split {split}, and leaving the split out would flatter the "
+                f"arm. Lower the learning rate or the weights, or set training.clip. The first failure: {why}"
+            )
 
 
 def _arm(
@@ -91,7 +97,7 @@ def _arm(
         "gap": [each["gap"] for each in measured],
         "relative_gap": [each["relative_gap"] for each in measured],
         "fits": len(own),
-        "diverged": len(own) - len(done),
+        "failed": len(own) - len(done),
         "steps": sum(result["steps"] for result in done),
         "seconds": sum(result["seconds"] for result in done),
         "seconds_per_step": median(result["seconds"] / result["steps"] for result in done),
@@ -117,7 +123,9 @@ def _outcomes(
     found = {CLEAN: {a.name: [examined[a.name, s]["test"][headline] for s in splits] for a in recipe.arms}}
     for kind in examined[recipe.arms[0].name, 0]["noise"]:
         found[kind] = {
-            arm.name: [_mean(level[headline] for level in examined[arm.name, s]["noise"][kind]) for s in splits]
+            arm.name: [
+                _mean(level[headline] for level in examined[arm.name, s]["noise"][kind]) for s in splits
+            ]
             for arm in recipe.arms
         }
     return found
@@ -174,8 +182,10 @@ def _interval(recipe: Recipe, scores: Sequence[float], rows: Mapping[str, int]) 
     return {"mean": found["difference"], "low": found["low"], "high": found["high"]}
 
 
-def _weight_curves(recipe: Recipe, results: Sequence[Result], headline: str) -> dict[str, list[dict[str, Any]]]:
-    """Validation score at each weight: mean over splits, diverged fits left out and counted."""
+def _weight_curves(
+    recipe: Recipe, results: Sequence[Result], headline: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Validation score at each weight: mean over splits, failed fits left out and counted."""
     curves: dict[str, list[dict[str, Any]]] = {}
     for arm in recipe.arms:
         for trial in range(recipe.trials_per_arm):
@@ -186,7 +196,7 @@ def _weight_curves(recipe: Recipe, results: Sequence[Result], headline: str) -> 
                     "weight": arm.weights[trial] if arm.weights else None,
                     "mean": _mean(done) if done else None,
                     "scores": done,
-                    "diverged": len(own) - len(done),
+                    "failed": len(own) - len(done),
                 }
             )
     return curves

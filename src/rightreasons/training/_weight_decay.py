@@ -36,7 +36,7 @@ class WeightL1:
         >>> model = torch.nn.Linear(2, 1)
         >>> _ = torch.nn.init.constant_(model.weight, -3.0)
         >>> objective = training.Objective(model, tasks.Regression(), [training.WeightL1(weight=0.1)])
-        >>> float(objective(torch.zeros(4, 2), torch.zeros(4, 1)).penalties["WeightL1"])
+        >>> objective(torch.zeros(4, 2), torch.zeros(4, 1)).penalties["WeightL1"].item()
         3.0
     """
 

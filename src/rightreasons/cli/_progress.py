@@ -1,0 +1,83 @@
+"""Live progress on a terminal, a line now and then elsewhere."""
+
+from time import monotonic
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from rightreasons.runs import Progress as RunProgress
+
+_SECONDS_BETWEEN_LINES = 10.0
+_VERBS = {"train": "training", "examine": "measuring"}
+
+
+class Display:
+    """Shows how far a run is; called with its progress.
+
+    Args:
+        name: of the recipe.
+        console: where to; None: standard error, so that results can be piped.
+    """
+
+    def __init__(self, name: str, console: Console | None = None) -> None:
+        self.name = name
+        self.console = console or Console(stderr=True, highlight=False)
+        self.live = self.console.is_terminal
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[last]}", style="dim"),
+            console=self.console,
+            disable=not self.live,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.started = self.spoken = monotonic()
+
+    def __enter__(self) -> "Display":
+        self.bars.start()
+        self._say("starting")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+        if kind is None:
+            self._say("finished")
+
+    def __call__(self, progress: RunProgress) -> None:
+        """Show it."""
+        verb = _VERBS.get(progress.stage, progress.stage)
+        if progress.stage not in self.tasks:
+            found = f", {progress.found} found finished" if progress.found else ""
+            self.tasks[progress.stage] = self.bars.add_task(
+                f"{self.name}: {verb}", total=progress.total, completed=progress.found, last=""
+            )
+            if progress.last is None:
+                self._say(f"{verb} {progress.total} fits{found}")
+        last = "" if progress.last is None else f"{progress.last.arm}, split {progress.last.split + 1}"
+        self.bars.update(self.tasks[progress.stage], completed=progress.done, last=last)
+        if not self.live and (
+            progress.done == progress.total or monotonic() - self.spoken > _SECONDS_BETWEEN_LINES
+        ):
+            self._say(f"{verb} {progress.done}/{progress.total}")
+
+    def _say(self, what: str) -> None:
+        self.spoken = monotonic()
+        if not self.live:
+            self.console.print(
+                f"{self.name}: {what} ({self.spoken - self.started:.0f} s)", soft_wrap=True, markup=False
+            )

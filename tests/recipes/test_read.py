@@ -1,0 +1,133 @@
+from pathlib import Path
+
+import pytest
+
+from rightreasons.core._errors import RecipeError
+from rightreasons.recipes import parse, read, to_yaml, validate
+from rightreasons.runs import plan
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = "{name: r, data: {name: digits, validation: 100}, model: mlp, training: {epochs: 2}, arms: [{name: plain}]}"
+ARM = "{name: plain}"
+
+# What is written instead of what, and what the one line must say: where, what, and the closest valid one.
+WRONG = {
+    "misspelt key": (
+        "epochs", "epochz",
+        r"x\.yaml: training: there is no key 'epochz' here\. Did you mean 'epochs'\?",
+    ),
+    "misspelt top-level key": ("training:", "trainings:", r"x\.yaml: recipe: there is no key 'trainings'"),
+    "data set": ("digits", "digit", r"data\.name: there is no data set 'digit'\. Did you mean 'digits'\?"),
+    "model": ("mlp", "mpl", r"model: there is no model 'mpl'\. Did you mean 'mlp'\?"),
+    "field of a model": (
+        "mlp", "{name: mlp, hiden: [3]}", r"model 'mlp' has no field 'hiden'\. Did you mean 'hidden'\?",
+    ),
+    "type in a model": ("mlp", "{name: mlp, hidden: abc}", r"model: hidden: .* got 'abc'"),
+    "model without a name": ("mlp", "{hidden: [3]}", r"model: must say its name"),
+    "model that is a number": ("mlp", "3", r"model: must be a name, or a mapping.*got 3"),
+    "prior": (
+        ARM, "{name: a, terms: [{prior: ginni}], weights: [1]}",
+        r"arms\[0\]\.terms\[0\]\.prior: there is no prior 'ginni'\. Did you mean 'gini'\?",
+    ),
+    "choice of a prior": (
+        ARM, "{name: a, terms: [{prior: {name: gini, level: globel}}], weights: [1]}",
+        r"prior: level: input should be 'sample' or 'global', got 'globel'",
+    ),
+    "attribution": (
+        ARM, "{name: a, terms: [{prior: gini, attribution: expected_gradient}], weights: [1]}",
+        r"there is no attribution 'expected_gradient'\. Did you mean 'expected_gradients'\?",
+    ),
+    "references": (
+        ARM,
+        "{name: a, terms: [{prior: gini, attribution: {name: expected_gradients, references: trian}}], weights: [1]}",
+        r"references cannot be 'trian'\. Did you mean 'train'\?",
+    ),
+    "task": ("name: r,", "name: r, task: binray,", r"task: there is no task 'binray'\. Did you mean 'binary'\?"),
+    "type": ("epochs: 2", "epochs: two", r"training\.epochs: input should be a valid integer.*got 'two'"),
+    "rate": (
+        "epochs: 2", "epochs: 2, optimizer: {name: adam, lr: fast}",
+        r"training\.optimizer: lr: input should be a valid number.*got 'fast'",
+    ),
+    "missing key": ("name: r,", "", r"x\.yaml: name: this key is required"),
+    "no arms": (ARM, "", r"arms: list should have at least 1 item"),
+    "terms without weights": (ARM, "{name: a, terms: [{prior: gini}]}", r"needs both terms and weights"),
+    "weights twice": (
+        ARM, "{name: a, terms: [{prior: gini}], weights: [1, 1]}", r"positive, finite and different",
+    ),
+    "term of nothing": (ARM, "{name: a, terms: [{rows: 0.5}], weights: [1]}", r"say one of the two"),
+    "unequal trials": (
+        ARM, "{name: a, terms: [{prior: gini}], weights: [1]}, {name: b, terms: [{prior: l1}], weights: [1, 2]}",
+        r"same number of trials, else one is luckier; got \{'a': 1, 'b': 2\}",
+    ),
+    "arms of one name": (ARM, "{name: a}, {name: a}", r"arms must have different names"),
+    "compared with nothing": (
+        "name: r,", "name: r, compare: {against: plane},", r"names no arm: 'plane'\. Did you mean 'plain'\?",
+    ),
+    "select": ("name: r,", "name: r, select: bst,", r"select\.rule: input should be 'best' or 'largest_within'"),
+    "key twice": ("epochs: 2", "epochs: 2, epochs: 3", r"line 1, column \d+: the key 'epochs' is given twice"),
+    "syntax": (f"[{ARM}]", f"[{ARM}", r"line 1, column \d+: expected ',' or '\]'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_whatever_is_wrong_is_one_line_that_names_it(case: str) -> None:
+    there, instead, message = WRONG[case]
+    assert there in GOOD
+    with pytest.raises(RecipeError, match=message) as caught:
+        parse(GOOD.replace(there, instead, 1), "x.yaml")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_recipe_is_a_mapping() -> None:
+    with pytest.raises(RecipeError, match="a recipe is a mapping of keys to values, got list"):
+        parse("[1, 2]")
+
+
+def test_several_problems_are_counted() -> None:
+    with pytest.raises(RecipeError, match=r"\(1 more after this one\)"):
+        parse(GOOD.replace("digits", "digit").replace("mlp", "mpl"))
+
+
+def test_a_missing_file_names_the_closest(tmp_path: Path) -> None:
+    (tmp_path / "sparsity.yaml").write_text(GOOD)
+    with pytest.raises(
+        RecipeError, match=r"there is no recipe .*sparsty\.yaml'\. Did you mean .*sparsity\.yaml'"
+    ):
+        read(tmp_path / "sparsty.yaml")
+
+
+def test_a_directory_and_bytes_are_not_recipes(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        read(tmp_path)
+    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(RecipeError, match="is not a text file"):
+        read(tmp_path / "x.yaml")
+
+
+def test_bare_names_and_full_ones_are_the_same_recipe() -> None:
+    full = GOOD.replace("mlp", "{name: mlp, hidden: [512, 128, 32], dropout: 0, activation: relu}")
+    assert parse(full) == parse(GOOD)
+
+
+def test_short_and_long_rules_are_the_same() -> None:
+    short = parse(GOOD.replace("name: r,", "name: r, select: {largest_within: 0.02},"))
+    assert (short.select.rule, short.select.within) == ("largest_within", 0.02)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid_and_resolve_to_themselves(path: Path) -> None:
+    recipe = read(path)
+    again = parse(to_yaml(recipe))
+    assert again == recipe
+    assert plan(again) == plan(recipe)  # so a resolved recipe finds the finished fits
+
+
+def test_numbers_without_a_point_are_numbers() -> None:
+    # YAML 1.1 takes 1e-3 for text.
+    recipe = parse(GOOD.replace("epochs: 2", "epochs: 2, optimizer: {name: adam, lr: 1e-3}"))
+    assert recipe.training.optimizer.fields["lr"] == 0.001
+
+
+def test_validate_takes_a_mapping() -> None:
+    with pytest.raises(RecipeError, match="got NoneType"):
+        validate(None)
