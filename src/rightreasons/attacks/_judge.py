@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rightreasons.attacks._losses import lead
 from rightreasons.attacks._predictions import Labels, Rows, predict
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
+from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model
 
 
@@ -42,6 +44,13 @@ class Judge:
     def keeps_label(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
         """Rows of x that the true model predicts as their label."""
         return labels.of(index).predicted(predict(self.predictor, x, self.rows, index, self.chunk))
+
+    def way_back(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
+        """The gradient of the label's margin on the true model."""
+        leaf = x.detach().requires_grad_()
+        outputs = self.predictor(leaf.clone(), **self.rows.of(index))
+        (gradient,) = score_gradients(-lead(outputs, labels.of(index)), [leaf])
+        return gradient
 
     def maps(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
         """Maps on the true model, detached; the draws of a random method are the same at every call."""

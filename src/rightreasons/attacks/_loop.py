@@ -51,6 +51,8 @@ class AttributionAttack(Search, ABC):
     Args:
         surrogate: how ReLUs are smoothed where directions are computed; None: not at all.
         judge_every: the true model is consulted after every so many steps, and after the last.
+        repair: a step from where the label is lost goes back towards it, along the margin of the true model.
+            Published attacks climb on, and lose most of their iterates.
         reduce: maps to one value for each position, as in `rr.metrics`; None takes them as they are.
     """
 
@@ -58,6 +60,7 @@ class AttributionAttack(Search, ABC):
 
     surrogate: Softplus | None = Softplus()  # noqa: RUF009  (a frozen value)
     judge_every: int = 1
+    repair: bool = True
     reduce: Reduce = magnitude
 
     def __post_init__(self) -> None:
@@ -252,41 +255,52 @@ def _search(
     draws = [generators[row] for row in rows.tolist()]
     here = ball.rows(rows)
     point = here.random(draws) if attack.random_start else here.x
+    lost = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     for step in range(attack.steps):
         if smoothing is not None and attack.surrogate is not None:
             smoothing.beta = attack.surrogate.beta_at(step / max(1, attack.steps - 1))
         if found.goal.climb is None:
             uphill = here.random_direction(draws)
         else:
-            uphill = _direction(attack, judge, found, point, rows, found.goal.climb)
+            uphill = _uphill(judge, found, point, rows, lost & attack.repair, found.goal.climb)
+            if step == 0 and smoothing is None and not bool(uphill.any()):
+                raise _no_direction(
+                    judge.direction,
+                    "a piecewise linear network has second derivative zero. Smooth it: surrogate=Softplus().",
+                )
         point = here.step(point, uphill, attack.step_share())
         if (step + 1) % attack.judge_every and step + 1 < attack.steps:
             continue
         kept = judge.keeps_label(point, found.labels, rows)
         found.offer(point[kept], judge.maps(point[kept], found.labels, rows[kept]), rows[kept])
         left = ~found.done(rows)
-        if not bool(left.all()):
-            point, rows = point[left], rows[left]
+        point, rows, lost = point[left], rows[left], ~kept[left]
+        if len(rows) == 0:
+            return
+        if len(rows) < len(left):
             draws = [draw for draw, stays in zip(draws, left.tolist(), strict=True) if stays]
-            if len(rows) == 0:
-                return
             here = ball.rows(rows)
 
 
-def _direction(
-    attack: AttributionAttack, judge: Judge, found: _Found, point: Tensor, rows: Tensor, climb: Rowwise
-) -> Tensor:
-    leaf = point.detach().requires_grad_()
-    maps = judge.climbable(leaf, found.labels, rows)
-    values = climb(maps, rows)
-    (gradient,) = loss_gradients(values.sum(), [leaf])
-    if gradient is None or not bool(gradient.any()):
-        raise DifferentiabilityError(
-            f"the maps of {judge.direction!r} do not change with the input, so there is no direction to attack along"
-            + (
-                ": a piecewise linear network has second derivative zero. Smooth it: surrogate=Softplus()."
-                if attack.surrogate is None
-                else ". Attack a differentiable method, or another one: direction=rr.Gradient()."
+def _uphill(judge: Judge, found: _Found, point: Tensor, rows: Tensor, lost: Tensor, climb: Rowwise) -> Tensor:
+    """The gradient of what is climbed; where the label is lost, the way back to it."""
+    uphill = torch.zeros_like(point)
+    if bool(lost.any()):
+        uphill[lost] = judge.way_back(point[lost], found.labels, rows[lost])
+    kept = ~lost
+    if bool(kept.any()):
+        leaf = point[kept].requires_grad_()
+        maps = judge.climbable(leaf, found.labels, rows[kept])
+        (gradient,) = loss_gradients(climb(maps, rows[kept]).sum(), [leaf])
+        if gradient is None:
+            raise _no_direction(
+                judge.direction, "attack a differentiable method, e.g. direction=rr.Gradient()."
             )
-        )
-    return gradient
+        uphill[kept] = gradient
+    return uphill
+
+
+def _no_direction(method: Callable[..., Any], fix: str) -> DifferentiabilityError:
+    return DifferentiabilityError(
+        f"the maps of {method!r} do not change with the input, so there is no direction to attack along: {fix}"
+    )

@@ -21,21 +21,25 @@ def cross_entropy(outputs: Float[Tensor, "N ..."], labels: Labels) -> Float[Tens
     return F.cross_entropy(outputs, labels.y, reduction="none")
 
 
-def margin(outputs: Float[Tensor, "N ..."], labels: Labels) -> Float[Tensor, "N"]:
-    """max_{c != y} z_c - z_y, divided by z_(1) - z_(3) where there are three classes: invariant to the logits' scale.
-
-    The difference of logits ratio of [croce2020]; positive exactly where the label is lost. Unlike cross-entropy its
-    gradient does not vanish where the model is confident.
-    """
+def lead(outputs: Float[Tensor, "N ..."], labels: Labels) -> Float[Tensor, "N"]:
+    """By how much the best other class leads, max_{c != y} z_c - z_y: positive where the label is lost."""
     if labels.classes == 1:
         logits = outputs.reshape(len(outputs))
         return (1 - 2 * labels.y.to(logits)) * logits
     own = outputs.gather(1, labels.y[:, None])[:, 0]
-    others = outputs.scatter(1, labels.y[:, None], -torch.inf).amax(1)
+    return outputs.scatter(1, labels.y[:, None], -torch.inf).amax(1) - own
+
+
+def margin(outputs: Float[Tensor, "N ..."], labels: Labels) -> Float[Tensor, "N"]:
+    """The lead, divided by z_(1) - z_(3) where there are three classes: invariant to the scale of the logits.
+
+    The difference of logits ratio of [croce2020]. Unlike cross-entropy its gradient does not vanish where the model is
+    confident.
+    """
     if labels.classes < 3:
-        return others - own
+        return lead(outputs, labels)
     best = outputs.topk(3, dim=1).values
-    return (others - own) / (best[:, 0] - best[:, 2]).clamp(min=1e-12)
+    return lead(outputs, labels) / (best[:, 0] - best[:, 2]).clamp(min=1e-12)
 
 
 def row_losses(loss: Loss, outputs: Tensor, labels: Labels) -> Float[Tensor, "N"]:

@@ -36,6 +36,7 @@ class MassCentre(AttributionAttack):
         random_start: must be True.
         surrogate: how ReLUs are smoothed where directions are computed; None: not at all.
         judge_every: the true model is consulted after every so many steps, and after the last.
+        repair: a step from where the label is lost goes back towards it.
         reduce: maps to one value for each position; by default the sum over channels of absolute values.
 
     Raises:

@@ -33,7 +33,7 @@ class AttackEvaluations(NamedTuple):
     Args:
         direction: forward in a surrogate, each followed by a gradient and its gradient.
         judging: forward in the true model for the maps that are judged, each followed by a gradient.
-        prediction: forward in the true model for labels.
+        prediction: forward in the true model for labels and, with a gradient, for the way back to a lost one.
     """
 
     direction: int
