@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,10 @@ import torch
 
 from rightreasons import data
 from rightreasons.core._errors import DataError
-from rightreasons.data import _registry
+from rightreasons.data import _sets
 from rightreasons.data._digits import IDX_FILES
 from rightreasons.data._fetch import RemoteFile
-from rightreasons.data._registry import SETS, Entry
+from rightreasons.data._sets import SETS, Entry
 from tests.data.test_digits import write_idx_set
 
 
@@ -21,7 +22,7 @@ def nowhere(monkeypatch, tmp_path):
         files = tuple(
             RemoteFile(f.name, (tmp_path / "absent" / f.name).as_uri(), f.digest) for f in entry.files
         )
-        here = Entry(entry.description, entry.source, entry.licence, files, entry.read, entry.package)
+        here = replace(entry, files=files, system_folders=())
         monkeypatch.setitem(SETS, name, here)
     return tmp_path / "data"
 
@@ -105,7 +106,7 @@ def test_everything_tried_is_listed_when_nothing_is_found(nowhere, monkeypatch):
 )
 def test_a_missing_package_is_said_with_the_line_that_installs_it(nowhere, monkeypatch, name, module):
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr(_registry, "find_spec", lambda name: None)
+    monkeypatch.setattr(_sets, "find_spec", lambda name: None)
     with pytest.raises(
         DataError, match=rf"{module.split('.')[0].replace('sklearn', 'scikit-learn')} is not installed"
     ):
@@ -117,6 +118,17 @@ def test_a_broken_file_in_the_folder_is_an_error_not_a_reason_to_look_elsewhere(
     (nowhere / "mnist" / IDX_FILES[0]).write_bytes(b"cut")
     with pytest.raises(DataError, match="cannot be read"):
         data.load("mnist", folder=nowhere)
+
+
+@pytest.mark.parametrize("name", ["support2", "flchain", "film-reviews", "dna-splice"])
+def test_two_lines_say_how_to_put_a_file_there(nowhere, monkeypatch, name):
+    monkeypatch.setattr(_sets, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match="was not found") as caught:
+        data.load(name, folder=nowhere)
+    lines = str(caught.value).splitlines()
+    assert lines[-3] == "These lines put it there:"
+    assert all(str(nowhere / name) in line for line in lines[-1:])
+    assert SETS[name].files[0].name in lines[-1]
 
 
 @pytest.mark.parametrize("ask", [data.load, data.describe, data.fetch])

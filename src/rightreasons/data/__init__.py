@@ -14,8 +14,9 @@ from rightreasons.data._images import corrupt, rescale
 from rightreasons.data._predefined import predefined
 from rightreasons.data._preprocessing import FittedColumn, Preprocessing
 from rightreasons.data._read import read
-from rightreasons.data._registry import describe, fetch, load, names
+from rightreasons.data._registry import describe, fetch, lexicon, load, names
 from rightreasons.data._splits import Split, splits
+from rightreasons.data._text import bag_of_words
 
 __all__ = [
     "Column",
@@ -23,10 +24,12 @@ __all__ = [
     "FittedColumn",
     "Preprocessing",
     "Split",
+    "bag_of_words",
     "corrupt",
     "data_folder",
     "describe",
     "fetch",
+    "lexicon",
     "load",
     "names",
     "predefined",
