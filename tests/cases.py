@@ -50,12 +50,12 @@ def _integrated(name: str, **fields: object) -> Case:
 
 def _expected(name: str, *, samples: int = 16, **fields: object) -> Case:
     method = rr.ExpectedGradients(REFERENCES, samples=samples, **fields)
-    resolved = fields.get("estimator") or rr.Complete()
+    resolved = fields.get("estimator") or rr.Kriging()
     plain = isinstance(resolved, rr.Independent) or samples < 8
     return Case(
         f"EG {name}",
         method,
-        "exactly" if isinstance(resolved, rr.Complete) and not plain else "expectation",
+        "exactly" if isinstance(resolved, rr.Complete | rr.Kriging) and not plain else "expectation",
         random=True,
         batch_invariant=fields.get("draws") != "per_row",
         linear=not isinstance(resolved, rr.Complete) or plain,
@@ -105,6 +105,7 @@ _ON_INPUTS: tuple[Case, ...] = (
     _expected("stratified", estimator=rr.Stratified()),
     _expected("control variate", estimator=rr.ControlVariate()),
     _expected("complete", estimator=rr.Complete()),
+    _expected("kriging per row", estimator=rr.Kriging(), draws="per_row"),
     _expected("more samples than references", samples=30, estimator=rr.Stratified()),
     _expected("independent per row", estimator=rr.Independent(), draws="per_row"),
     _expected("stratified per row", estimator=rr.Stratified(), draws="per_row"),
@@ -163,6 +164,8 @@ CATALOGUE: tuple[Catalogued, ...] = (
     Catalogued("grad-cam signed", rr.GradCAM(layer="first", relu=False, upsample="nearest"), channels=1),
     Catalogued("guided backpropagation", rr.GuidedBackprop()),
     Catalogued("deconvolutional network", rr.Deconvnet()),
+    Catalogued("deeplift", rr.DeepLift()),
+    Catalogued("deeplift from a number", rr.DeepLift(baseline=0.3)),
     Catalogued("guided grad-cam", rr.GuidedGradCAM(), backward=2),
     Catalogued("guided grad-cam nearest", rr.GuidedGradCAM(layer="first", upsample="nearest"), backward=2),
 )

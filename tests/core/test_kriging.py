@@ -1,6 +1,7 @@
 """Kriging against a dense Gaussian process on every reference and node, written out in loops; float64."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -125,16 +126,29 @@ def test_complete(n):
     torch.testing.assert_close(maps.sum(1), differences.mean(1), rtol=0, atol=1e-10)
 
 
-def test_linear_in_the_model():
+def maps_of(function: Callable[[Tensor], Tensor]) -> Tensor:
+    plan, g, differences = setting(5, function=function)
+    return plan.combine(plan.statistics((g,), slice(0, 5)), differences)[0]
+
+
+def test_linear_among_models_that_read_the_same_features():
+    def other(x: Tensor) -> Tensor:
+        return (x[..., 0] + 0.5 * x[..., 1] + 2 * x[..., 2]).tanh()
+
+    both = maps_of(lambda x: 2 * smooth(x) - 3 * other(x))
+    torch.testing.assert_close(both, 2 * maps_of(smooth) - 3 * maps_of(other), rtol=0, atol=1e-10)
+
+
+def test_a_feature_no_draw_saw_the_model_read_gets_nothing_and_the_rest_stays_complete():
     def other(x: Tensor) -> Tensor:
         return (x[..., 0] + 2 * x[..., 2]).tanh()
 
-    def maps(function) -> Tensor:
-        plan, g, differences = setting(5, function=function)
-        return plan.combine(plan.statistics((g,), slice(0, 5)), differences)[0]
-
-    both = maps(lambda x: 2 * smooth(x) - 3 * other(x))
-    torch.testing.assert_close(both, 2 * maps(smooth) - 3 * maps(other), rtol=0, atol=1e-10)
+    maps = maps_of(other)
+    _, _, differences = setting(5, function=other)
+    assert bool((maps[:, 1] == 0).all())
+    torch.testing.assert_close(maps.sum(1), differences.mean(1), rtol=0, atol=1e-10)
+    both = maps_of(lambda x: smooth(x) + other(x))
+    assert (both - maps_of(smooth) - maps).abs().max() > 1e-4, "what that costs: linearity between such models"
 
 
 def test_converges_to_the_exact_expectation():

@@ -125,24 +125,24 @@ def test_rows_are_selected_and_repeated_with_the_target() -> None:
 
 @pytest.mark.parametrize("output", ["logit", "probability", "margin", "loss"])
 @pytest.mark.parametrize("shape", [(CLASSES,), (CLASSES, TIMES), (1,)], ids=str)
-def test_mean_over_references_is_the_mean_of_each_rows_own_score(output: Any, shape: tuple[int, ...]) -> None:
+def test_at_each_reference_it_is_each_rows_own_score(output: Any, shape: tuple[int, ...]) -> None:
     at_references = torch.randn(7, *shape, dtype=torch.float64)
     target = classes(2)
     if len(shape) == 2:
         target = torch.stack([target, classes(2)], 1)
     if shape == (1,) and output != "loss":
         target = torch.zeros(ROWS, dtype=torch.int64)
-    got = Score(target, output).mean_over(at_references, ROWS)
+    got = Score(target, output).at_each(at_references, ROWS)
     for b in range(ROWS):
         row = target[b : b + 1].expand(7, *target.shape[1:])
-        torch.testing.assert_close(got[b], Score(row, output)(at_references).mean(), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(got[b], Score(row, output)(at_references), rtol=1e-12, atol=1e-12)
 
 
-def test_mean_over_references_of_one_target_for_all() -> None:
+def test_at_each_reference_of_one_target_for_all() -> None:
     at_references = torch.randn(7, CLASSES, dtype=torch.float64)
     for target in (1, (1,), torch.tensor(1), lambda z: z[:, 1]):
-        got = Score(target).mean_over(at_references, ROWS)
-        torch.testing.assert_close(got, at_references[:, 1].mean().expand(ROWS))
+        got = Score(target).at_each(at_references, ROWS)
+        torch.testing.assert_close(got, at_references[:, 1].expand(ROWS, -1))
 
 
 def checked_score(target: Any, output: Any, z: Any) -> Tensor:

@@ -1,6 +1,7 @@
 """Attribution methods: frozen values called with the model."""
 
 from rightreasons.attribution._attribution import Attribution, Axioms, Evaluations, Explanation
+from rightreasons.attribution._deeplift import DeepLift
 from rightreasons.attribution._expected import ExpectedGradients, reference_output
 from rightreasons.attribution._gradcam import GradCAM
 from rightreasons.attribution._gradient import Gradient, InputTimesGradient
@@ -19,6 +20,7 @@ __all__ = [
     "Complete",
     "ControlVariate",
     "Deconvnet",
+    "DeepLift",
     "Estimator",
     "Evaluations",
     "ExpectedGradients",

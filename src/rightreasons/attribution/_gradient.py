@@ -22,10 +22,10 @@ class _GradientSum(PathSum):
     def statistics(self, carried: Any, gradients: Points) -> Sums:
         return tuple(g.squeeze(1) for g in gradients)
 
-    def combine(self, sums: Sums) -> tuple[Tensor, ...]:
+    def combine(self, sums: Sums, rows: slice) -> tuple[Tensor, ...]:
         if not self.times_input:
             return sums
-        return tuple(x * g for x, g in zip(self.leaves, sums, strict=True))
+        return tuple(x[rows] * g for x, g in zip(self.leaves, sums, strict=True))
 
 
 @final

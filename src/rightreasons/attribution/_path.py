@@ -81,17 +81,24 @@ class PathSum(ABC):
         """What is kept of a piece: tensors with b rows, summed over its m draws."""
 
     @abstractmethod
-    def combine(self, sums: Sums) -> tuple[Tensor, ...]:
-        """Maps from the statistics summed over all draws."""
+    def combine(self, sums: Sums, rows: slice) -> tuple[Tensor, ...]:
+        """Maps of some rows from their statistics summed over all draws."""
 
-    def diagnose(self, sums: Sums, scores: Tensor) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
-        """The completeness gap and the standard errors, where the method has them; `scores` are f(x)."""
+    def diagnose(
+        self, sums: Sums, scores: Tensor, rows: slice
+    ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+        """The completeness gap and the standard errors of some rows, where the method has them; `scores` are f(x)."""
         return None, None
+
+    @property
+    def most_rows(self) -> int:
+        """Rows whose draws may be in work at the same time; fewer than the batch where `combine` needs memory."""
+        return self.function.batch
 
     def pieces(self, chunk: int | None) -> Iterator[tuple[slice, list[Piece]]]:
         """Blocks of rows, each with the pieces that cover its draws; no piece has more than `chunk` model rows."""
         batch = self.function.batch
-        rows = min(batch, chunk or batch)
+        rows = min(self.most_rows, chunk or batch)
         draws = self.draws if chunk is None else min(self.draws, max(1, chunk // rows))
         for start in range(0, batch, rows):
             block = slice(start, min(start + rows, batch))
@@ -118,6 +125,23 @@ class PathSum(ABC):
         self.gradient_rows += flat[0].shape[0]
         return self.statistics(carried, tuple(g.unflatten(0, lead) for g in gradients))
 
+    def blocks(
+        self,
+        *,
+        chunk: int | None = None,
+        create_graph: bool = False,
+        leaves: tuple[Tensor, ...] | None = None,
+    ) -> Iterator[tuple[slice, Sums]]:
+        """Block by block, rows and their statistics summed over all draws; at most `chunk` model rows at a time."""
+        if chunk is None and not create_graph:
+            chunk = ROWS_AT_ONCE
+        for rows, pieces in self.pieces(chunk):
+            total: Sums = ()
+            for piece in pieces:
+                part = self.evaluate(piece, create_graph=create_graph, leaves=leaves)
+                total = tuple(a + b for a, b in zip(total, part, strict=True)) if total else part
+            yield rows, total
+
     def accumulate(
         self,
         *,
@@ -125,19 +149,23 @@ class PathSum(ABC):
         create_graph: bool = False,
         leaves: tuple[Tensor, ...] | None = None,
     ) -> Sums:
-        """The statistics summed over all draws, for all rows, in forward passes of at most `chunk` rows."""
-        if chunk is None and not create_graph:
-            chunk = ROWS_AT_ONCE
-        blocks = []
-        for _, pieces in self.pieces(chunk):
-            total: Sums | None = None
-            for piece in pieces:
-                part = self.evaluate(piece, create_graph=create_graph, leaves=leaves)
-                total = part if total is None else tuple(a + b for a, b in zip(total, part, strict=True))
-            blocks.append(total)
-        return (
-            blocks[0] if len(blocks) == 1 else tuple(torch.cat(parts) for parts in zip(*blocks, strict=True))
+        """The statistics of all rows, summed over all draws."""
+        return joined(
+            [sums for _, sums in self.blocks(chunk=chunk, create_graph=create_graph, leaves=leaves)]
         )
+
+    def maps(self, *, chunk: int | None, create_graph: bool) -> tuple[Tensor, ...]:
+        """Maps of all rows, block by block."""
+        parts = []
+        for rows, sums in self.blocks(chunk=chunk, create_graph=create_graph):
+            with torch.set_grad_enabled(create_graph):
+                parts.append(self.combine(sums, rows))
+        return joined(parts)
+
+
+def joined(parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Blocks of rows one below the other."""
+    return parts[0] if len(parts) == 1 else tuple(torch.cat(rows) for rows in zip(*parts, strict=True))
 
 
 def _differentiable(point: Tensor, connected: bool) -> Tensor:
@@ -233,7 +261,7 @@ class PathAttribution(Attribution):
             path = self.path(function, Call(generator, training=True))
             sums = accumulate(path) if connected else path.accumulate()
             with torch.set_grad_enabled(connected):
-                return self._in_structure(path.combine(sums), inputs)
+                return self._in_structure(path.combine(sums, slice(0, function.batch)), inputs)
 
     def _maps(
         self,
@@ -260,9 +288,7 @@ class PathAttribution(Attribution):
                 chunk=chunk or (None if create_graph else ROWS_AT_ONCE),
             )
             path = self.path(function, call)
-            sums = path.accumulate(chunk=chunk, create_graph=create_graph)
-            with torch.set_grad_enabled(create_graph):
-                return self._in_structure(path.combine(sums), inputs)
+            return self._in_structure(path.maps(chunk=chunk, create_graph=create_graph), inputs)
 
     def _explanation(
         self,
@@ -285,12 +311,10 @@ class PathAttribution(Attribution):
                 chunk=chunk or ROWS_AT_ONCE,
             )
             path = self.path(function, call)
-            sums = path.accumulate(chunk=chunk)
             with torch.no_grad():
                 outputs = function.outputs_of_batch(function.points)
-                maps = path.combine(sums)
                 scores = function.scores_of(outputs, Block(0, function.batch))
-                gap, errors = path.diagnose(sums, scores)
+            maps, gap, errors = _diagnosed(path, scores, chunk)
             return Explanation(
                 maps=self._in_structure(maps, inputs),
                 gap=gap,
@@ -301,6 +325,20 @@ class PathAttribution(Attribution):
 
     def _in_structure(self, maps: tuple[Tensor, ...], inputs: Inputs) -> Inputs:
         return maps[0] if self.inner else like(maps, inputs)
+
+
+def _diagnosed(
+    path: PathSum, scores: Tensor, chunk: int | None
+) -> tuple[tuple[Tensor, ...], Tensor | None, tuple[Tensor, ...] | None]:
+    """Maps, completeness gap and standard errors of all rows, block by block."""
+    maps, gaps, errors = [], [], []
+    for rows, sums in path.blocks(chunk=chunk):
+        with torch.no_grad():
+            maps.append(path.combine(sums, rows))
+            gap, error = path.diagnose(sums, scores[rows], rows)
+            gaps += [] if gap is None else [gap]
+            errors += [] if error is None else [error]
+    return joined(maps), torch.cat(gaps) if gaps else None, joined(errors) if errors else None
 
 
 def _refuse_no_grad() -> None:

@@ -56,7 +56,7 @@ class _NoisySum(PathSum):
         half, n = len(sums) // 2, self.draws
         return [(first / n, second / n) for first, second in zip(sums[:half], sums[half:], strict=True)]
 
-    def combine(self, sums: Sums) -> tuple[Tensor, ...]:
+    def combine(self, sums: Sums, rows: slice) -> tuple[Tensor, ...]:
         if self.reduce == "mean":
             return tuple(mean for mean, _ in self._moments(sums))
         if self.reduce == "mean_square":
@@ -66,7 +66,9 @@ class _NoisySum(PathSum):
             for mean, square in self._moments(sums)
         )
 
-    def diagnose(self, sums: Sums, scores: Tensor) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+    def diagnose(
+        self, sums: Sums, scores: Tensor, rows: slice
+    ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
         if self.reduce != "mean":
             return None, None
         if self.draws == 1:

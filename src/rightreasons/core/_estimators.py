@@ -49,7 +49,7 @@ def _ratio(numerator: Tensor, denominator: Tensor, usable: Tensor) -> Tensor:
 
 
 def _total(maps: Sequence[Tensor]) -> Float[Tensor, "B"]:
-    return torch.stack([phi.flatten(1).sum(1) for phi in maps]).sum(0)
+    return torch.stack([phi.reshape(len(phi), -1).sum(1) for phi in maps]).sum(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +116,13 @@ class Estimator(ABC):
         without_replacement: references are dealt from shuffled decks rather than drawn independently.
         stratified: each of n equal parts of (0, 1) holds one alpha.
         needs_completeness: reads f(x) - f(r) of all references.
+        uses_all_references: reads references that are not drawn.
     """
 
     without_replacement: ClassVar[bool]
     stratified: ClassVar[bool]
     needs_completeness: ClassVar[bool] = False
+    uses_all_references: ClassVar[bool] = False
 
     @abstractmethod
     def plan(self, draws: Draws) -> Plan:
@@ -147,7 +149,7 @@ class Sampled(Estimator):
             u: displacement x - r of every draw, in input units.
             v: u times the gradient at the draw, in output units.
             t: sum of v over the features of every input tensor, in output units.
-            mean_u: x minus the mean of all references: the exact mean of u.
+            mean_u: x minus the mean of all references, the exact mean of u; read only if `uses_all_references`.
         """
         return (v.sum(1), v.square().sum(1))
 
@@ -219,6 +221,7 @@ class ControlVariate(Sampled):
 
     without_replacement: ClassVar[bool] = True
     stratified: ClassVar[bool] = True
+    uses_all_references: ClassVar[bool] = True
 
     def statistics(
         self,
@@ -369,8 +372,10 @@ class _SampledPlan(Plan):
     def statistics(self, gradients: tuple[Tensor, ...], draws: slice) -> Sums:
         us = self.draws.displacements(draws)
         vs = [u * g for u, g in zip(us, gradients, strict=True)]
-        t = torch.stack([v.flatten(2).sum(2) for v in vs]).sum(0)
-        means = [x - r.mean(0) for x, r in zip(self.draws.xs, self.draws.references, strict=True)]
+        t = torch.stack([v.reshape(*v.shape[:2], -1).sum(2) for v in vs]).sum(0)
+        means = self.draws.xs
+        if self.estimator.uses_all_references:
+            means = [x - r.mean(0) for x, r in zip(means, self.draws.references, strict=True)]
         parts = [self.estimator.statistics(u, v, t, mean) for u, v, mean in zip(us, vs, means, strict=True)]
         return tuple(statistic for part in parts for statistic in part)
 

@@ -46,6 +46,8 @@ class Kriging(Estimator):
     Ordinary kriging with a Matern-3/2 kernel whose length is the root mean square distance from x to the references,
     measured so that the unit of a feature does not matter; Bayesian quadrature under another name [ohagan1991].
     Linear in the model, exact for linear models from one draw on, complete (sum_i phi_i = mean_r y_r, to rounding).
+    A feature whose gradient is zero at every draw gets zero (between models that read different features, that is
+    where linearity ends).
     Deterministic given the draws, biased at finite n: it smooths.
 
     Cost: n gradients and, amortised over rows, R forward passes; for each row R n F + R^2 F multiplications, and
@@ -70,6 +72,7 @@ class Kriging(Estimator):
     without_replacement: ClassVar[bool] = True
     stratified: ClassVar[bool] = True
     needs_completeness: ClassVar[bool] = True
+    uses_all_references: ClassVar[bool] = True
 
     def plan(self, draws: Draws) -> "KrigingPlan":
         """Interpolation weights for these draws; differentiable in x and the references where they need it."""
@@ -88,7 +91,7 @@ class KrigingPlan(Plan):
         weights = self.interpolation[:, :, draws]
         parts, along = [], []
         for x, r, g in zip(*self._flat, gradients, strict=True):
-            flat = g.flatten(2)
+            flat = g.reshape(*g.shape[:2], -1)
             a = weights.to(flat.dtype)
             displacements = a.sum(1).unsqueeze(2) * x.unsqueeze(1) - a.mT @ r  # R W, (b, m, F)
             slopes = (flat @ x.unsqueeze(2)).mT - r @ flat.mT  # (x - r) . g, (b, R, m)
@@ -105,9 +108,11 @@ class KrigingPlan(Plan):
         shares = _solve_with_exact_mean(self.covariance * self._gram, missed)
         pull = (shares.unsqueeze(2) * self.covariance).to(maps[0].dtype)
         corrections = self._each_feature(pull)
+        moved = [c * metric for c, metric in zip(corrections, self._metrics, strict=True)]
+        read = [s.reshape(len(s), -1) > 0 for s in sums[2:-1:3]]
         return tuple(
-            phi + (metric * c).reshape(phi.shape)
-            for phi, metric, c in zip(maps, self._metrics, corrections, strict=True)
+            phi + c.reshape(phi.shape)
+            for phi, c in zip(maps, _among(moved, read, self._spreads), strict=True)
         )
 
     def estimate(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> Estimate:
@@ -144,12 +149,22 @@ class KrigingPlan(Plan):
 
     @cached_property
     def _flat(self) -> tuple[list[Tensor], list[Tensor]]:
-        return [x.flatten(1) for x in self.draws.xs], [r.flatten(1) for r in self.draws.references]
+        return [x.reshape(len(x), -1) for x in self.draws.xs], [
+            r.reshape(len(r), -1) for r in self.draws.references
+        ]
 
     @cached_property
     def _metrics(self) -> list[Float[Tensor, "b F"]]:
         """1 / root mean square of (x - r)^2 over the references: unit-free, and little swayed by rare features."""
         return [torch.stack([_metric(row - r) for row in x]) for x, r in zip(*self._flat, strict=True)]
+
+    @cached_property
+    def _spreads(self) -> list[Float[Tensor, "b F"]]:
+        """Mean square of x - r over the references in that metric: how much of a path each feature makes."""
+        return [
+            torch.stack([((row - r).square()).mean(0) * w for row, w in zip(x, metric, strict=True)])
+            for x, r, metric in zip(*self._flat, self._metrics, strict=True)
+        ]
 
     @cached_property
     def _gram(self) -> Float[Tensor, "b R R"]:
@@ -215,6 +230,20 @@ class KrigingPlan(Plan):
         """What the draws leave unknown of the mean gradients on the paths, in units of the prior variance."""
         simple, flat, short = self._solved
         return self._between_paths - self._to_paths @ simple + short.mT * short / flat.sum(1, keepdim=True)
+
+
+def _among(
+    corrections: list[Tensor], read: list[Tensor], spreads: list[Tensor]
+) -> list[Float[Tensor, "b F"]]:
+    """Corrections moved, with their sum, from features whose gradient was zero at every draw to the others.
+
+    What no draw saw the model read gets nothing; where no feature was read, nothing is corrected.
+    """
+    alive = [spread * seen for spread, seen in zip(spreads, read, strict=True)]
+    whole = torch.stack([a.sum(1) for a in alive]).sum(0)
+    astray = torch.stack([(c * ~seen).sum(1) for c, seen in zip(corrections, read, strict=True)]).sum(0)
+    each = torch.where(whole > 0, astray / torch.where(whole > 0, whole, 1.0), 0.0).unsqueeze(1)
+    return [c * seen + each * a for c, seen, a in zip(corrections, read, alive, strict=True)]
 
 
 def _metric(u: Float[Tensor, "R F"]) -> Float[Tensor, "F"]:

@@ -160,17 +160,15 @@ class Score:
             )
         return scores
 
-    def mean_over(self, outputs: Float[Tensor, "R ..."], batch: int) -> Float[Tensor, "B"]:
-        """For each of `batch` rows, the mean over the R rows of `outputs` of that row's score."""
+    def at_each(self, outputs: Float[Tensor, "R ..."], batch: int) -> Float[Tensor, "B R"]:
+        """For each of `batch` rows, that row's score of each of the R rows of `outputs`."""
         target = self.target
         if not isinstance(target, Tensor) or target.dim() == 0:
-            return self(outputs).mean().expand(batch)
+            return self(outputs).expand(batch, -1)
         values, inverse = torch.unique(target.reshape(batch, -1), dim=0, return_inverse=True)
         shape = (outputs.shape[0], *target.shape[1:])
-        means = [
-            Score(v.expand(outputs.shape[0], -1).reshape(shape), self.output)(outputs).mean() for v in values
-        ]
-        return torch.stack(means)[inverse.to(outputs.device)]
+        scores = [Score(v.expand(outputs.shape[0], -1).reshape(shape), self.output)(outputs) for v in values]
+        return torch.stack(scores)[inverse.to(outputs.device)]
 
 
 def check_rows(outputs: Any, rows: int) -> None:
