@@ -160,24 +160,28 @@ class _RecomputedSums(torch.autograd.Function):
             return path.accumulate(chunk=chunk, leaves=leaves)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
-        path: PathSum = ctx.path
-        _check_buffers(path, ctx.buffers)
-        needed = ctx.needs_input_grad[3:]
-        fresh = [t.detach().requires_grad_(n) for t, n in zip(ctx.saved_tensors, needed, strict=True)]
-        wanted = [t for t in fresh if t.requires_grad]
-        totals: list[Tensor | None] = [None] * len(wanted)
-        with ctx.conditions.restored(), explaining(path.function.model, second_order=True):
-            for part in _contracted(path, ctx.chunk, fresh, ctx.names, wanted, cotangents):
-                totals = [_sum(total, grad) for total, grad in zip(totals, part, strict=True)]
-        if all(total is None for total in totals):
-            raise DifferentiabilityError(
-                "no parameter moves these maps, so this penalty would silently train nothing: does the model use its "
-                "parameters under no_grad or detached? rr.training.check_differentiable shows each."
-            )
-        grads = iter(totals)
-        return (None, None, None, *(next(grads) if n else None for n in needed))
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        return _recomputed(ctx, *cotangents)
+
+
+@once_differentiable
+def _recomputed(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+    path: PathSum = ctx.path
+    _check_buffers(path, ctx.buffers)
+    needed = ctx.needs_input_grad[3:]
+    fresh = [t.detach().requires_grad_(n) for t, n in zip(ctx.saved_tensors, needed, strict=True)]
+    wanted = [t for t in fresh if t.requires_grad]
+    totals: list[Tensor | None] = [None] * len(wanted)
+    with ctx.conditions.restored(), explaining(path.function.model, second_order=True):
+        for part in _contracted(path, ctx.chunk, fresh, ctx.names, wanted, cotangents):
+            totals = [_sum(total, grad) for total, grad in zip(totals, part, strict=True)]
+    if all(total is None for total in totals):
+        raise DifferentiabilityError(
+            "no parameter moves these maps, so this penalty would silently train nothing: does the model use its "
+            "parameters under no_grad or detached? rr.training.check_differentiable shows each."
+        )
+    grads = iter(totals)
+    return (None, None, None, *(next(grads) if n else None for n in needed))
 
 
 def _contracted(
