@@ -23,7 +23,9 @@ def input_times_gradient(score: Score, x: Tensor) -> Tensor:
     return torch.stack([row * gradient_at(score, row, b) for b, row in enumerate(x)])
 
 
-def smoothgrad(score: Score, x: Tensor, noise: Tensor, sigma: float, *, relative: bool) -> tuple[Tensor, Tensor]:
+def smoothgrad(
+    score: Score, x: Tensor, noise: Tensor, sigma: float, *, relative: bool
+) -> tuple[Tensor, Tensor]:
     """Mean and mean square of the gradients at x + sigma * e for every e of `noise`."""
     mean, square = torch.zeros_like(x), torch.zeros_like(x)
     for b, row in enumerate(x):
@@ -67,6 +69,50 @@ def through_relus(layers: Sequence[nn.Module], x: Tensor, y: Tensor, rule: str) 
                 back = (jacobian.T @ back.reshape(-1)).reshape(z.shape)
         maps[b] = back[0]
     return maps
+
+
+def deeplift(layers: Sequence[nn.Module], x: Tensor, baselines: Tensor, y: Tensor) -> Tensor:
+    """Rescale by hand: Jacobians of linear layers, slopes of the others, max-pooling window by window."""
+    maps = torch.zeros_like(x)
+    for b in range(len(x)):
+        here, there = [x[b : b + 1].detach()], [baselines[b : b + 1].detach()]
+        for layer in layers:
+            here.append(layer(here[-1].clone()).detach())
+            there.append(layer(there[-1].clone()).detach())
+        back = torch.zeros_like(here[-1])
+        back[0, y[b]] = 1
+        for i in reversed(range(len(layers))):
+            layer, z, r, out, base = layers[i], here[i], there[i], here[i + 1], there[i + 1]
+            if isinstance(layer, nn.MaxPool2d):
+                back = _rescaled_pooling(layer, z, r, back)
+            elif isinstance(layer, (nn.Linear, nn.Conv2d, nn.Flatten, nn.BatchNorm2d, nn.AvgPool2d)):
+                jacobian = torch.autograd.functional.jacobian(layer, z).reshape(back.numel(), z.numel())
+                back = (jacobian.T @ back.reshape(-1)).reshape(z.shape)
+            else:
+                back = back * (out - base) / (z - r)
+        maps[b] = (back * (x[b : b + 1] - baselines[b : b + 1]))[0]
+    return maps
+
+
+def _rescaled_pooling(pool: nn.MaxPool2d, z: Tensor, r: Tensor, back: Tensor) -> Tensor:
+    size, stride, pad = int(pool.kernel_size), int(pool.stride), int(pool.padding)
+    _, channels, height, width = z.shape
+    change = torch.zeros_like(z)
+    for c in range(channels):
+        for i in range(back.shape[2]):
+            for j in range(back.shape[3]):
+                window = [
+                    (p, q)
+                    for p in range(i * stride - pad, i * stride - pad + size)
+                    for q in range(j * stride - pad, j * stride - pad + size)
+                    if 0 <= p < height and 0 <= q < width
+                ]
+                at_x = max(window, key=lambda place: float(z[0, c, place[0], place[1]]))
+                at_r = max(window, key=lambda place: float(r[0, c, place[0], place[1]]))
+                most, base = float(z[0, c, at_x[0], at_x[1]]), float(r[0, c, at_r[0], at_r[1]])
+                change[0, c, at_x[0], at_x[1]] += back[0, c, i, j] * (max(most, base) - base)
+                change[0, c, at_r[0], at_r[1]] += back[0, c, i, j] * (most - max(most, base))
+    return change / (z - r)
 
 
 def nodes_and_weights(rule: str, n: int) -> list[tuple[float, float]]:

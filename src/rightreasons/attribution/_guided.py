@@ -1,13 +1,13 @@
 """Guided backpropagation and the deconvolutional network: gradients whose way through ReLUs is another one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, final
 
 from torch import Tensor
 
 from rightreasons.attribution._attribution import Axioms
-from rightreasons.attribution._modified import ModifiedBackward, as_leaves
+from rightreasons.attribution._modified import ModifiedBackward, Part, as_leaves, blocks
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
@@ -160,10 +160,14 @@ class GuidedBackprop(ModifiedBackward):
     output: Output = "logit"
     at: str | None = None
 
-    def block_maps(
-        self, function: ScoreFunction, points: tuple[Tensor, ...], block: Block
-    ) -> tuple[tuple[Tensor, ...], int]:
-        return relu_gradients(function, points, block, guided, "guided backpropagation"), len(points[0])
+    @property
+    def explains(self) -> Output:
+        return self.output
+
+    def pieces(self, function: ScoreFunction, chunk: int) -> Iterator[Part]:
+        for block, points in blocks(function, chunk):
+            maps = relu_gradients(function, points, block, guided, "guided backpropagation")
+            yield Part(maps, len(points[0]))
 
 
 @final
@@ -203,9 +207,11 @@ class Deconvnet(ModifiedBackward):
     output: Output = "logit"
     at: str | None = None
 
-    def block_maps(
-        self, function: ScoreFunction, points: tuple[Tensor, ...], block: Block
-    ) -> tuple[tuple[Tensor, ...], int]:
-        return relu_gradients(function, points, block, deconvolved, "the deconvolutional network"), len(
-            points[0]
-        )
+    @property
+    def explains(self) -> Output:
+        return self.output
+
+    def pieces(self, function: ScoreFunction, chunk: int) -> Iterator[Part]:
+        for block, points in blocks(function, chunk):
+            maps = relu_gradients(function, points, block, deconvolved, "the deconvolutional network")
+            yield Part(maps, len(points[0]))

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,20 @@ from rightreasons.core._inputs import Inputs, like
 from rightreasons.core._score import Output, Target
 
 
+class Part(NamedTuple):
+    """What is known of some rows.
+
+    Attributes:
+        maps: of every input.
+        backward: model rows that ran backward.
+        gap: what the maps lack to be complete, in output units; None for methods that do not claim to be.
+    """
+
+    maps: tuple[Tensor, ...]
+    backward: int
+    gap: Tensor | None = None
+
+
 class ModifiedBackward(Attribution):
     """A value whose maps come from one forward pass and a backward pass that is not the derivative.
 
@@ -23,23 +37,17 @@ class ModifiedBackward(Attribution):
     differentiated again, so `create_graph=True` is refused with what to use `instead`.
     """
 
-    output: Output
     at: str | None
     instead: ClassVar[str]
 
+    @property
+    def explains(self) -> Output:
+        """What is made of the selected output; most of these methods can explain a logit only."""
+        return "logit"
+
     @abstractmethod
-    def block_maps(
-        self, function: ScoreFunction, points: tuple[Tensor, ...], block: Block
-    ) -> tuple[tuple[Tensor, ...], int]:
-        """Maps of the rows of `block`, whose inputs (or activations) are `points`, and the model rows run backward."""
-
-    def gap(self, function: ScoreFunction, maps: tuple[Tensor, ...], scores: Tensor) -> Tensor | None:
-        """What the maps, f(x) being `scores`, lack to be complete, (B,); None where no completeness is claimed."""
-        return None
-
-    def rows_at_once(self, chunk: int) -> int:
-        """Rows explained in one forward pass of at most `chunk` model rows."""
-        return chunk
+    def pieces(self, function: ScoreFunction, chunk: int) -> Iterator[Part]:
+        """The maps, block of rows by block of rows, in forward passes of at most `chunk` model rows."""
 
     def __call__(
         self,
@@ -57,8 +65,7 @@ class ModifiedBackward(Attribution):
             refuse_graph(self, self.instead)
         with explaining(model, second_order=False, hooks=True) as network:
             function = self._function(network, inputs, target, generator, chunk, model_kwargs)
-            maps, _ = self._maps(function, chunk)
-            return self._in_structure(maps, inputs)
+            return self._in_structure(self._whole(function, chunk).maps, inputs)
 
     def explain(
         self,
@@ -73,16 +80,15 @@ class ModifiedBackward(Attribution):
         """As `Attribution.explain`."""
         with explaining(model, second_order=False, hooks=True) as network:
             function = self._function(network, inputs, target, generator, chunk, model_kwargs)
-            maps, backward = self._maps(function, chunk)
+            whole = self._whole(function, chunk)
             with torch.no_grad():
                 outputs = function.outputs_of_batch(function.points)
-                gap = self.gap(function, maps, function.scores_of(outputs, Block(0, function.batch)))
             return Explanation(
-                maps=self._in_structure(maps, inputs),
-                gap=gap,
+                maps=self._in_structure(whole.maps, inputs),
+                gap=whole.gap,
                 standard_error=None,
                 outputs=outputs,
-                evaluations=Evaluations(function.evaluations, backward),
+                evaluations=Evaluations(function.evaluations, whole.backward),
             )
 
     def _function(
@@ -100,29 +106,27 @@ class ModifiedBackward(Attribution):
             network,
             inputs,
             target,
-            output=self.output,
+            output=self.explains,
             at=self.at,
             model_kwargs=model_kwargs,
             chunk=chunk or ROWS_AT_ONCE,
         )
 
-    def _maps(self, function: ScoreFunction, chunk: int | None) -> tuple[tuple[Tensor, ...], int]:
-        parts, backward = [], 0
-        for block in _blocks(function.batch, self.rows_at_once(chunk or ROWS_AT_ONCE)):
-            points = tuple(p[block.start : block.stop] for p in function.points)
-            maps, rows = self.block_maps(function, points, block)
-            parts.append(maps)
-            backward += rows
-        joined = parts[0] if len(parts) == 1 else tuple(torch.cat(each) for each in zip(*parts, strict=True))
-        return joined, backward
+    def _whole(self, function: ScoreFunction, chunk: int | None) -> Part:
+        parts = list(self.pieces(function, chunk or ROWS_AT_ONCE))
+        maps = tuple(torch.cat(each) for each in zip(*(part.maps for part in parts), strict=True))
+        gaps = [part.gap for part in parts if part.gap is not None]
+        return Part(maps, sum(part.backward for part in parts), torch.cat(gaps) if gaps else None)
 
     def _in_structure(self, maps: tuple[Tensor, ...], inputs: Inputs) -> Inputs:
         return maps[0] if self.at is not None else like(maps, inputs)
 
 
-def _blocks(batch: int, rows: int) -> Iterator[Block]:
-    for start in range(0, batch, rows):
-        yield Block(start, min(start + rows, batch))
+def blocks(function: ScoreFunction, rows: int) -> Iterator[tuple[Block, tuple[Tensor, ...]]]:
+    """The batch, at most `rows` at a time, with what is explained there."""
+    for start in range(0, function.batch, rows):
+        stop = min(start + rows, function.batch)
+        yield Block(start, stop), tuple(point[start:stop] for point in function.points)
 
 
 def as_leaves(points: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -74,3 +74,70 @@ def _postorder(root: Any) -> Iterator[Any]:
             done.add(node)
             stack.append((node, True))
             stack.extend((other, False) for other, _ in node.next_functions if other and other not in done)
+
+
+_MOVES = frozenset(
+    (
+        *("View", "UnsafeView", "ReshapeAlias", "Alias", "AsStrided", "Permute", "Transpose", "T", "Squeeze"),
+        *(
+            "Unsqueeze",
+            "Expand",
+            "Repeat",
+            "RepeatInterleave",
+            "Cat",
+            "Stack",
+            "Split",
+            "SplitWithSizes",
+            "Unbind",
+        ),
+        *("Slice", "Select", "Index", "IndexSelect", "Gather", "Narrow", "Diagonal", "Flip", "Roll", "Clone"),
+        *("ToCopy", "Contiguous", "CopyBackwards", "CopySlices", "PixelShuffle", "PixelUnshuffle", "Im2Col"),
+        *("ConstantPadNd", "ReflectionPad1D", "ReflectionPad2D", "ReflectionPad3D"),
+        *("ReplicationPad1D", "ReplicationPad2D", "ReplicationPad3D"),
+    )
+)
+_AFFINE = frozenset(
+    (
+        *("Add", "Sub", "Rsub", "Neg", "Mean", "Sum", "Cumsum", "AvgPool2D", "AvgPool3D", "Col2Im"),
+        *("AdaptiveAvgPool2D", "AdaptiveAvgPool3D", "MkldnnAdaptiveAvgPool2D"),
+        *("UpsampleNearest1D", "UpsampleNearest2D", "UpsampleNearest3D", "UpsampleNearestExact2D"),
+        *("UpsampleLinear1D", "UpsampleBilinear2D", "UpsampleTrilinear3D", "UpsampleBicubic2D"),
+    )
+)
+_ONE_FACTOR = {
+    "Mul": (0, 1),
+    "Mm": (0, 1),
+    "Bmm": (0, 1),
+    "Mv": (0, 1),
+    "Dot": (0, 1),
+    "Linear": (0, 1),
+    "Addmm": (1, 2),
+    "Addmv": (1, 2),
+    "Baddbmm": (1, 2),
+    "Addbmm": (1, 2),
+    "Div": (1, 1),
+    "Convolution": (0, 1),
+    "NativeBatchNorm": (0, 1),
+    "CudnnBatchNorm": (0, 1),
+    "MiopenBatchNorm": (0, 1),
+}
+
+
+def moves(operation: Operation) -> bool:
+    """Whether it only moves and copies numbers: each of its outputs is one of its inputs, or a constant."""
+    return operation.kind in _MOVES
+
+
+def is_linear(operation: Operation) -> bool:
+    """Whether it is linear, up to a constant, in what comes from the leaves.
+
+    Products count as long as one factor comes from the leaves, batch-norm as long as it uses running statistics.
+    A factor that depends on the data without autograd knowing, x * (x > 0), is not noticed.
+    """
+    if moves(operation) or operation.kind in _AFFINE:
+        return True
+    factors = _ONE_FACTOR.get(operation.kind)
+    if factors is None or operation.saved("training"):
+        return False
+    left, right = factors
+    return right not in operation.inputs if left == right else not {left, right} <= set(operation.inputs)
