@@ -24,18 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RightReasonsError as error:
         return _fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on from here", file=sys.stderr)
-        return _INTERRUPTED
+        return _stopped()
     except Exception as error:  # of typer's own: usage, --help, and interrupts it has translated
         return _of_typer(error)
+    if code == _INTERRUPTED:  # typer has turned the interrupt into a code
+        return _stopped()
     return code if isinstance(code, int) else 0
 
 
 def _of_typer(error: Exception) -> int:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "Abort" in kinds:
-        print("stopped; run the same command again to go on from here", file=sys.stderr)
-        return _INTERRUPTED
+        return _stopped()
     if "Exit" in kinds:
         return int(getattr(error, "exit_code", 0))
     if "ClickException" not in kinds:
@@ -45,6 +45,11 @@ def _of_typer(error: Exception) -> int:
         print(message, file=sys.stderr)
         return _FAILED
     return _fail(" ".join(message.split()) + " Try: rightreasons --help")
+
+
+def _stopped() -> int:
+    print("stopped; run the same command again to go on from here", file=sys.stderr)
+    return _INTERRUPTED
 
 
 def _fail(message: str) -> int:

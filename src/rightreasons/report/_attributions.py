@@ -44,7 +44,7 @@ def importance_figure(
         )
         panels[0].set_ylim(len(order) + 0.5, -0.6)
         top = "; ".join(
-            f"{name}: " + ", ".join(features[i] for i in np.argsort(-mean)[:3])
+            f"{name}: " + ", ".join([str(features[int(i)]) for i in np.argsort(-mean)[:3]])
             for name, mean in means.items()
         )
         return to_svg(
@@ -58,7 +58,7 @@ def lorenz_figure(shares: Mapping[str, np.ndarray], styles: Mapping[str, Look]) 
         axes = figure.subplots()
         ginis = {}
         axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1)
-        axes.text(46, 50, "all columns alike", rotation=43, color=MUTED, fontsize=9, ha="center")
+        axes.text(79, 81, "all columns alike", color=MUTED, fontsize=9, ha="right", va="bottom")
         for name, values in shares.items():
             cumulated = np.cumsum(np.sort(values, axis=1), axis=1).mean(0)
             y = np.concatenate([[0.0], 100 * cumulated])

@@ -13,11 +13,13 @@ from markupsafe import Markup
 from rightreasons.recipes import Arm, Recipe, to_yaml
 from rightreasons.report import _attributions, _scores
 from rightreasons.report._style import Look, looks
-from rightreasons.report._tables import arms_table, cost_table, noise_tables
+from rightreasons.report._tables import arms_table, comparisons_table, cost_table, noise_tables
 from rightreasons.report._words import (
     duration,
+    findings,
+    mean,
     metric_name,
-    sentence,
+    number,
     smoothness_sentence,
     sparsity_sentence,
 )
@@ -87,7 +89,7 @@ def _maps(run: RunDirectory, recipe: Recipe, metrics: Mapping[str, Any]) -> dict
     ]
     return {
         "rows": rows,
-        "what": f"{_explained(recipe, metrics)} The same test images of split 1 for every arm, the first of each class.",
+        "what": f"{_explained(recipe, metrics)} The same test images of the first split for every arm.",
         "note": "Each map has its own scale, symmetric about zero, so colours compare places within a map and not "
         "strengths between maps. Faint grey is the image.",
     }
@@ -132,12 +134,13 @@ def _words(recipe: Recipe, metrics: Mapping[str, Any], styles: Mapping[str, Look
         "reference": metrics["reference"],
         "select": _select(recipe, headline),
         "arms_table": arms_table(metrics, confidence),
+        "comparisons_table": comparisons_table(metrics, confidence),
         "noise_tables": noise_tables(metrics),
         "cost_table": cost_table(metrics),
-        "cost_note": f"Completeness gap: how far maps are from adding up to the output minus its mean over the references, "
-        "before they are made to, as a share of that difference. Plain steps: seconds of a training step, as a multiple "
-        f"of {metrics['reference'].lower()}. Every arm had {recipe.trials_per_arm} trials on each split and the same "
-        f"number of task-gradient steps. Models are made of {made_of} rows each and tested on {metrics['rows']['test']}.",
+        "cost_note": "Completeness gap: how far maps are from adding up to the output minus its mean over the "
+        "references, before they are made to, as a share of that difference. Plain steps: seconds of a training step, "
+        f"as a multiple of {metrics['reference']}. Every arm had {recipe.trials_per_arm} trials on each split and the "
+        f"same number of task-gradient steps. A model is made of {made_of} rows and tested on {metrics['rows']['test']}.",
         "facts": _facts(recipe, metrics),
     }
 
@@ -150,22 +153,24 @@ def _finding(
     styles: Mapping[str, Look],
 ) -> dict[str, Any]:
     reference = next(a for a in metrics["arms"] if a["name"] == metrics["reference"])
-    lines: list[dict[str, str]] = []
-    for each in metrics["comparisons"]:
-        if each["arm"] == arm["name"]:
-            lines.append(
-                {
-                    "verdict": each["verdict"].capitalize(),
-                    "css": _CSS.get(each["verdict"], "none"),
-                    "text": sentence(each, metrics, recipe.compare.confidence, recipe.compare.margin),
-                }
-            )
+    own = [each for each in metrics["comparisons"] if each["arm"] == arm["name"]]
+    lines = [
+        {"verdict": verdict[0].upper() + verdict[1:], "css": _CSS.get(verdict, "none"), "text": text}
+        for verdict, text in (
+            findings(own, metrics, recipe.compare.confidence, recipe.compare.margin) if own else ()
+        )
+    ]
     if arm is reference:
-        lines.append({"verdict": "", "text": "What the other arms are compared with."})
-    elif metrics["features"]:
-        lines.append({"verdict": "", "text": sparsity_sentence(arm, reference)})
+        score = number(mean(arm["test"][metrics["headline"]]))
+        lines.append(
+            {
+                "verdict": "",
+                "text": f"Test {metric_name(metrics['headline'])} {score}. The other arms are compared with it.",
+            }
+        )
     else:
-        lines.append({"verdict": "", "text": smoothness_sentence(arm, reference)})
+        describe = sparsity_sentence if metrics["features"] else smoothness_sentence
+        lines[-1]["text"] += " " + describe(arm, reference)
     if arm["failed"]:
         lines.append({"verdict": "", "text": f"{arm['failed']} of its {arm['fits']} fits failed."})
     return {
@@ -177,16 +182,16 @@ def _finding(
 
 
 def _rule(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
-    margin = f"{recipe.compare.margin:g}"
+    margin, alpha = f"{recipe.compare.margin:g}", f"{1 - recipe.compare.confidence:.2g}"
     if metrics["tested"]:
         return (
-            "“Helps” and “hurts” need a paired test, corrected for splits that share rows and for the number of "
-            f"comparisons, below {1 - recipe.compare.confidence:.2g}. “Does not help” needs an interval without gains above "
-            f"{margin}. All else is “cannot tell”."
+            "“Helps” and “hurts” need a paired test, corrected for splits that share rows and adjusted for the number "
+            f"of comparisons, below {alpha}. “Does not help” needs an interval without gains above {margin}. All else "
+            "is “cannot tell”."
         )
     return (
-        f"With {metrics['splits']} splits there is no test, only an interval; “does not help” needs ten splits and an "
-        f"interval without gains above {margin}. So the verdicts below can only be “cannot tell”: read the scores as an example."
+        "Below ten splits there is no test, only an interval, so nothing here says that a belief helps or does not: "
+        "read the scores as an example."
     )
 
 
@@ -203,9 +208,7 @@ def _facts(recipe: Recipe, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     seconds = sum(arm["seconds"] for arm in metrics["arms"])
     return [
         ("Data", metrics["data"]["name"]),
-        ("Training rows", f"{rows['train']:,}"),
-        ("Validation rows", f"{rows['validation']:,}"),
-        ("Test rows", f"{rows['test']:,}"),
+        ("Rows to train, choose, test", f"{rows['train']:,} / {rows['validation']:,} / {rows['test']:,}"),
         ("Splits", str(metrics["splits"])),
         ("Network", f"{recipe.model.name}, {_sizes(recipe)}"),
         ("Fits", str(sum(arm["fits"] for arm in metrics["arms"]))),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from rightreasons.report._style import INK, MUTED, Look, drawn, to_svg
 from rightreasons.report._words import number, outcome_title, signed
@@ -15,7 +16,7 @@ Metrics = Mapping[str, Any]
 def arms_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) -> str:
     """Scores of every split, and the paired differences from the reference with their corrected intervals."""
     names = [arm["name"] for arm in metrics["arms"]]
-    with drawn(9.2, 1.0 + 0.52 * len(names)) as figure:
+    with drawn(9.2, 1.0 + 0.58 * len(names)) as figure:
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1))
         for row, arm in enumerate(metrics["arms"]):
             look, scores = styles[arm["name"]], arm["test"][metrics["headline"]]
@@ -37,6 +38,7 @@ def arms_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) -> 
         right.text(0, 0, "compared against", va="center", ha="left", color=MUTED, fontsize=9, bbox=_WHITE)
         for axes in (left, right):
             axes.grid(axis="y", visible=False)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
         described = "; ".join(
             f"{arm['name']} {number(float(np.mean(arm['test'][metrics['headline']])))}"
             for arm in metrics["arms"]
@@ -54,13 +56,21 @@ _WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 2}
 
 def _dots(axes: Axes, row: int, values: Sequence[float], look: Look) -> None:
     spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
-    axes.scatter(values, row + spread, s=16, color=look.colour, alpha=0.35, linewidths=0, marker=look.marker)
+    axes.scatter(values, row + spread, s=18, color=look.colour, alpha=0.4, linewidths=0, marker=look.marker)
     axes.scatter([float(np.mean(values))], [row], s=70, color=look.colour, marker=look.marker, zorder=3)
 
 
 def _label(axes: Axes, row: int, x: float, text: str) -> None:
     axes.annotate(
-        text, (x, row), (0, -9), textcoords="offset points", ha="center", va="top", fontsize=9, color=INK
+        text,
+        (x, row),
+        (0, -8),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=9,
+        color=INK,
+        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
     )
 
 
@@ -168,7 +178,7 @@ def curves_figure(
             figure,
             "curves",
             "Learning curves",
-            f"Training loss and validation {headline} by epoch, mean over splits of the chosen fits, one line for each arm.",
+            f"Training loss and validation {headline} by epoch, mean over splits of the chosen fits, for each arm.",
         )
 
 

@@ -9,38 +9,45 @@ Table = dict[str, Any]
 
 
 def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
-    """Score, difference from the reference, and weights chosen, one row for each arm."""
-    clean = {c["arm"]: c for c in metrics["comparisons"] if c["outcome"] == "test"}
+    """Scores on clean test data, and the weights that were chosen, one row for each arm."""
     others = [name for name in metrics["arms"][0]["test"] if name != metrics["headline"]]
-    rows = []
-    for arm in metrics["arms"]:
-        found = clean.get(arm["name"])
-        p = "–" if found is None or found["p_holm"] is None else number(found["p_holm"])
-        rows.append(
-            [
-                arm["name"],
-                number(arm["interval"]["mean"]),
-                _ends(arm["interval"], metrics),
-                *(number(mean(arm["test"][name])) for name in others),
-                "–" if found is None else signed(found["difference"]),
-                "–" if found is None else interval(found),
-                p,
-                _weights(arm),
-            ]
-        )
-    headline = metric_name(metrics["headline"])
-    return {
-        "columns": [
-            f"{headline[0].upper()}{headline[1:]}",
-            f"{confidence} interval",
-            *(metric_name(name).capitalize() for name in others),
-            "Difference",
-            f"{confidence} interval",
-            "Adjusted p",
-            "Weight chosen",
-        ],
-        "rows": rows,
-    }
+    rows = [
+        [
+            arm["name"],
+            number(arm["interval"]["mean"]),
+            _ends(arm["interval"], metrics),
+            *(number(mean(arm["test"][name])) for name in others),
+            _weights(arm),
+        ]
+        for arm in metrics["arms"]
+    ]
+    names = [_capital(metric_name(name)) for name in (metrics["headline"], *others)]
+    return {"columns": [names[0], f"{confidence} interval", *names[1:], "Weights chosen"], "rows": rows}
+
+
+def comparisons_table(metrics: Mapping[str, Any], confidence: str) -> Table:
+    """Difference from the reference, one row for each arm and outcome."""
+    rows = [
+        [
+            each["arm"],
+            outcome_title(each["outcome"]),
+            number(each["mean"]),
+            number(each["reference_mean"]),
+            signed(each["difference"]),
+            interval(each),
+            f"{each['better']} of {each['n']}",
+            "–" if each["p_holm"] is None else number(each["p_holm"]),
+        ]
+        for each in metrics["comparisons"]
+    ]
+    headline = _capital(metric_name(metrics["headline"]))
+    reference = metrics["reference"]
+    columns = ["On", headline, reference, "Difference", f"{confidence} interval", "Better on", "Adjusted p"]
+    return {"columns": columns, "rows": rows}
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _ends(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

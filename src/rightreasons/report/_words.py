@@ -44,7 +44,7 @@ def outcome_title(outcome: str) -> str:
 def duration(seconds: float) -> str:
     """Seconds as a reader would say them.
 
-    >>> duration(4.2), duration(135)
+    >>> duration(4.2), duration(135.0)
     ('4.2 s', '2 min 15 s')
     """
     if seconds < 60:
@@ -59,36 +59,60 @@ def interval(comparison: Mapping[str, Any]) -> str:
     return f"{signed(comparison['low'])} to {signed(comparison['high'])}"
 
 
-def sentence(
+def findings(
+    comparisons: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any], confidence: float, margin: float
+) -> list[tuple[str, str]]:
+    """Verdict and sentence of one arm: one for each outcome that was tested, one in all if none could be."""
+    if metrics["tested"]:
+        return [(each["verdict"], _tested(each, metrics, confidence, margin)) for each in comparisons]
+    return [(f"cannot tell from {_splits(metrics)}", _untested(comparisons, metrics))]
+
+
+def _tested(
     comparison: Mapping[str, Any], metrics: Mapping[str, Any], confidence: float, margin: float
 ) -> str:
-    """One comparison in words: scores, difference, interval, splits, and why the verdict is what it is."""
-    metric, reference = metric_name(metrics["headline"]), metrics["reference"]
-    where = {
-        "test": f"Test {metric}",
-        "gaussian": f"Under Gaussian noise, mean {metric} over the levels",
-        "salt_and_pepper": f"Under salt-and-pepper noise, mean {metric} over the levels",
-    }[comparison["outcome"]]
+    metric = metric_name(metrics["headline"])
+    where = _WHERE[comparison["outcome"]].format(metric=metric)
     return (
-        f"{where} {number(comparison['mean'])} against {number(comparison['reference_mean'])} ({reference.lower()}): "
+        f"{where[0].upper()}{where[1:]} {number(comparison['mean'])} against {number(comparison['reference_mean'])}: "
         f"{signed(comparison['difference'])}, {confidence:.0%} interval {interval(comparison)}, better on "
-        f"{comparison['better']} of {comparison['n']} splits. {_because(comparison, metrics, margin)}"
+        f"{comparison['better']} of {comparison['n']} splits. {_because(comparison, margin)}"
     )
 
 
-def _because(comparison: Mapping[str, Any], metrics: Mapping[str, Any], margin: float) -> str:
+def _untested(comparisons: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any]) -> str:
+    metric = metric_name(metrics["headline"])
+    parts = [
+        f"{_WHERE[each['outcome']].format(metric=metric)} {number(each['mean'])} against "
+        f"{number(each['reference_mean'])} (better on {each['better']} of {each['n']})"
+        for each in comparisons
+    ]
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+_WHERE = {
+    "test": "test {metric}",
+    "gaussian": "under Gaussian noise, averaged over its levels,",
+    "salt_and_pepper": "under salt-and-pepper noise, averaged over its levels,",
+}
+
+
+def _splits(metrics: Mapping[str, Any]) -> str:
+    return "one split" if metrics["splits"] == 1 else f"{metrics['splits']} splits"
+
+
+def _because(comparison: Mapping[str, Any], margin: float) -> str:
     verdict, p = comparison["verdict"], comparison["p_holm"]
-    if p is None:
-        return f"{metrics['splits']} splits are too few for a test."
     if verdict in ("helps", "hurts"):
-        return f"Adjusted p = {_p(p)}."
+        return f"Adjusted {_p(p)}."
     if verdict == "does not help":
         return f"The interval excludes any gain above {margin:g}."
-    return f"The interval holds zero and gains above {margin:g} (adjusted p = {_p(p)})."
+    return f"The interval holds no gain as well as gains above {margin:g}; adjusted {_p(p)}."
 
 
 def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def sparsity_sentence(arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:

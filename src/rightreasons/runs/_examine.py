@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import rightreasons as rr
 from rightreasons import attribution, data, priors, tasks
 from rightreasons.recipes import Recipe
 from rightreasons.runs import _material as material
@@ -79,15 +78,8 @@ def _explained(
     others = torch.tensor([i for i in range(len(test)) if i not in set(shown.tolist())], dtype=torch.int64)
     rows = torch.cat([shown, others])[: max(recipe.explain.rows, len(shown))]
     x, y = test.x[rows], test.y[rows]
-    more = {"reference_output": rr.reference_output(model, method)} if _has_references(method) else {}
-    explanation = method.explain(
-        model,
-        x,
-        task.explained(y),
-        generator=torch.Generator().manual_seed(seed_of(recipe.seed, "explain", fit.split)),
-        chunk=_EXPLAINED_AT_ONCE,
-        **more,
-    )
+    draws = torch.Generator().manual_seed(seed_of(recipe.seed, "explain", fit.split))
+    explanation = _explanation(method, model, x, task.explained(y), draws)
     maps = explanation.maps
     if not isinstance(maps, Tensor):
         raise TypeError("models of recipes have one input")
@@ -109,8 +101,20 @@ def _explained(
     return result, arrays
 
 
-def _has_references(method: attribution.PathAttribution) -> bool:
-    return isinstance(method, attribution.ExpectedGradients)
+def _explanation(
+    method: attribution.PathAttribution,
+    model: nn.Module,
+    x: Tensor,
+    target: Tensor | None,
+    generator: torch.Generator,
+) -> attribution.Explanation:
+    """Maps and how far they are from complete, in pieces of bounded memory."""
+    if isinstance(method, attribution.ExpectedGradients):
+        known = attribution.reference_output(model, method)
+        return method.explain(
+            model, x, target, reference_output=known, generator=generator, chunk=_EXPLAINED_AT_ONCE
+        )
+    return method.explain(model, x, target, generator=generator, chunk=_EXPLAINED_AT_ONCE)
 
 
 def _completeness(maps: Tensor, gap: Tensor | None) -> dict[str, float | None]:

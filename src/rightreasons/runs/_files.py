@@ -179,5 +179,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Arrays as the bytes of a compressed npz file."""
     buffer = BytesIO()
-    np.savez_compressed(buffer, **dict(arrays))
+    named: dict[str, Any] = dict(arrays)
+    np.savez_compressed(buffer, **named)
     return buffer.getvalue()

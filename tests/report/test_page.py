@@ -1,0 +1,155 @@
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rightreasons import report
+from rightreasons.core._errors import DataError
+from rightreasons.report._style import INK, MUTED, looks
+from rightreasons.runs import RunDirectory
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Tags(HTMLParser):
+    """Every start tag with its attributes, and whether tags are closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def of(self, *names: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.found if tag in names]
+
+
+@pytest.fixture(scope="module", params=["image_run", "table_run"])
+def page(request: pytest.FixtureRequest) -> str:
+    return report.render(request.getfixturevalue(request.param))
+
+
+def test_everything_is_inside(page: str) -> None:
+    assert not re.search(r"https?:", page)
+    tags = Tags(page)
+    assert not tags.of("script", "iframe", "object", "embed")
+    for attributes in tags.of("img", "link", "a", "use", "image"):
+        where = attributes.get("src") or attributes.get("href") or ""
+        assert where.startswith(("#", "data:")), where
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_html_is_closed_and_ids_are_unique(page: str) -> None:
+    tags = Tags(page)
+    assert tags.open == []
+    ids = [attributes["id"] for _, attributes in tags.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    labels = " ".join(a["aria-labelledby"] or "" for _, a in tags.found if "aria-labelledby" in a).split()
+    links = [(a["href"] or "")[1:] for a in tags.of("a", "use") if (a.get("href") or "").startswith("#")]
+    assert set(labels + links) <= set(ids)
+
+
+def test_every_picture_says_what_it_shows(page: str) -> None:
+    tags = Tags(page)
+    assert tags.of("svg")
+    assert all(a.get("role") == "img" and a.get("aria-labelledby") for a in tags.of("svg"))
+    assert all(len(a.get("alt") or "") > 5 for a in tags.of("img"))
+    assert dict(tags.found)["html"]["lang"] == "en"
+    assert all(a.get("scope") in ("col", "row") for a in tags.of("th"))
+
+
+def test_what_can_scroll_can_be_reached_by_keyboard(page: str) -> None:
+    assert all(a.get("tabindex") == "0" for a in Tags(page).of("pre"))
+    assert all(
+        a.get("tabindex") == "0" and a.get("aria-label")
+        for _, a in Tags(page).found
+        if a.get("class") == "scroll"
+    )
+
+
+def test_the_page_of_images(image_run: RunDirectory) -> None:
+    page = report.render(image_run)
+    assert "<h1>A tiny run</h1>" in page
+    assert "Demo size" in page
+    assert "Cannot tell from 2 splits" in page
+    assert "Gaussian noise" in page
+    assert "Expected gradients of the logit of the image" in page
+    assert page.count("<img") == (3 + 1) * 10
+    assert "Smooth &lt;b&gt;" in page
+    assert "Smooth <b>" not in page
+    assert "name: total_variation" in page  # the resolved recipe
+
+
+def test_the_page_of_a_table(table_run: RunDirectory) -> None:
+    page = report.render(table_run)
+    assert "Demo size</span>" not in page
+    assert "Lorenz curve" in page
+    assert "smokeyrs" in page
+    assert "years of smoking" in page
+    assert "Gini coefficient" in page
+    assert "<img" not in page
+
+
+def test_the_page_depends_on_the_directory_alone(image_run: RunDirectory) -> None:
+    assert report.render(image_run) == report.render(RunDirectory(image_run.path))
+
+
+def test_write_puts_it_into_the_directory(table_run: RunDirectory) -> None:
+    where = report.write(table_run.path)
+    assert where == table_run.report_file
+    assert where.read_text(encoding="utf-8") == report.render(table_run)
+
+
+def test_a_directory_without_a_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        report.write(tmp_path / "nothing")
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast_with_white(colour: str) -> float:
+    return 1.05 / (luminance(colour) + 0.05)
+
+
+def test_text_and_lines_stand_out_from_the_page() -> None:
+    # WCAG 2.2: 4.5 for text, 3 for what must be seen in a figure.
+    css = (Path(report.__file__).parent / "page.css").read_text()
+    named = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", css))
+    for colour in (INK, MUTED, *(named[n] for n in ("ink", "muted", "helps", "hurts", "none", "accent"))):
+        assert contrast_with_white(colour) >= 4.5, colour
+    styles = looks([f"arm {i}" for i in range(6)], "arm 0")
+    assert all(contrast_with_white(look.colour) >= 3 for look in styles.values())
+    assert len({(look.marker, str(look.dash)) for look in styles.values()}) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_browser_shows_it_without_a_word(image_run: RunDirectory, tmp_path: Path) -> None:
+    page = report.write(image_run.path)
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
+        f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={tmp_path / 'page.png'}", page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert "CONSOLE" not in done.stderr
+    assert (tmp_path / "page.png").stat().st_size > 10_000
