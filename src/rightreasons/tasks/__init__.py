@@ -16,6 +16,7 @@ from rightreasons.tasks._multiclass import MultiClass
 from rightreasons.tasks._multilabel import MultiLabel
 from rightreasons.tasks._registry import build, names
 from rightreasons.tasks._regression import Regression
+from rightreasons.tasks._survival import Survival
 from rightreasons.tasks._task import Task
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "MultiClass",
     "MultiLabel",
     "Regression",
+    "Survival",
     "Task",
     "build",
     "names",

@@ -10,6 +10,7 @@ from rightreasons.tasks._binary import Binary
 from rightreasons.tasks._multiclass import MultiClass
 from rightreasons.tasks._multilabel import MultiLabel
 from rightreasons.tasks._regression import Regression
+from rightreasons.tasks._survival import Survival
 from rightreasons.tasks._task import Task
 
 _TASKS: dict[str, type[Any]] = {
@@ -17,6 +18,7 @@ _TASKS: dict[str, type[Any]] = {
     "multiclass": MultiClass,
     "multilabel": MultiLabel,
     "regression": Regression,
+    "survival": Survival,
 }
 
 
@@ -24,7 +26,7 @@ def names() -> tuple[str, ...]:
     """Names that `build` knows.
 
     >>> names()
-    ('binary', 'multiclass', 'multilabel', 'regression')
+    ('binary', 'multiclass', 'multilabel', 'regression', 'survival')
     """
     return tuple(_TASKS)
 
