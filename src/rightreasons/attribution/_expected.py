@@ -85,9 +85,10 @@ class _ExpectedSum(PathSum):
             return self._latest[2]
         count = len(self.function.points)
         per_row = self.indices.dim() > 1
+        xs, references = leaves[:count], leaves[count:] or self.references
         draws = Draws(
-            tuple(x[rows] for x in leaves[:count]),
-            leaves[count:] or self.references,
+            tuple(x[rows] for x in xs),
+            tuple(r.to(x) for r, x in zip(references, xs, strict=True)),
             self.indices[rows] if per_row else self.indices,
             self.alphas[rows] if per_row else self.alphas,
         )
