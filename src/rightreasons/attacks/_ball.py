@@ -40,8 +40,9 @@ class Ball:
         """x + eps u, rounded towards x and clipped to the bounds."""
         delta = u * self.eps
         point = self.x + delta
-        # Rounding to nearest may leave the ball by one bit.
-        point = torch.where((point - self.x).abs() > delta.abs(), torch.nextafter(point, self.x), point)
+        # Rounding to nearest may leave the ball by one bit, which float32 itself may not see.
+        beyond = (point.double() - self.x.double()).abs() > delta.double().abs()
+        point = torch.where(beyond, torch.nextafter(point, self.x), point)
         if self.low is not None and self.high is not None:
             point = point.clamp(self.low, self.high)
         return torch.where(delta == 0, self.x, point)
@@ -130,7 +131,7 @@ class Search:
 
     def step_share(self) -> float:
         """Length of a step as a share of the (largest) radius."""
-        largest = float(torch.as_tensor(self.eps).max())
+        largest = float(torch.as_tensor(self.eps, dtype=torch.float64).max())
         return 2.5 / self.steps if self.step_size is None or largest == 0 else self.step_size / largest
 
     def ball(self, x: Float[Tensor, "B *F"]) -> Ball:
@@ -159,7 +160,7 @@ class Search:
         return Ball(x.detach(), radius, self.norm, low, high)
 
     def _bounds(self, x: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
-        low, high = (_fitted(torch.as_tensor(b).to(x), x, "bounds") for b in bounds)
+        low, high = (_fitted(torch.as_tensor(b, dtype=x.dtype), x, "bounds") for b in bounds)
         outside = (x < low) | (x > high)
         if bool(outside.any()):
             raise InputError(

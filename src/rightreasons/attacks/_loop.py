@@ -259,16 +259,14 @@ def _search(
     for step in range(attack.steps):
         if smoothing is not None and attack.surrogate is not None:
             smoothing.beta = attack.surrogate.beta_at(step / max(1, attack.steps - 1))
+        uphill: Tensor | None
         if found.goal.climb is None:
             uphill = here.random_direction(draws)
         else:
             uphill = _uphill(judge, found, point, rows, lost & attack.repair, found.goal.climb)
-            if step == 0 and smoothing is None and not bool(uphill.any()):
-                raise _no_direction(
-                    judge.direction,
-                    "a piecewise linear network has second derivative zero. Smooth it: surrogate=Softplus().",
-                )
-        point = here.step(point, uphill, attack.step_share())
+            if step == 0 and (uphill is None or (smoothing is None and not bool(uphill.any()))):
+                raise _no_direction(judge.direction, smooth=smoothing is not None)
+        point = point if uphill is None else here.step(point, uphill, attack.step_share())
         if (step + 1) % attack.judge_every and step + 1 < attack.steps:
             continue
         kept = judge.keeps_label(point, found.labels, rows)
@@ -282,8 +280,10 @@ def _search(
             here = ball.rows(rows)
 
 
-def _uphill(judge: Judge, found: _Found, point: Tensor, rows: Tensor, lost: Tensor, climb: Rowwise) -> Tensor:
-    """The gradient of what is climbed; where the label is lost, the way back to it."""
+def _uphill(
+    judge: Judge, found: _Found, point: Tensor, rows: Tensor, lost: Tensor, climb: Rowwise
+) -> Tensor | None:
+    """The gradient of what is climbed, None if there is none; where the label is lost, the way back to it."""
     uphill = torch.zeros_like(point)
     if bool(lost.any()):
         uphill[lost] = judge.way_back(point[lost], found.labels, rows[lost])
@@ -293,14 +293,17 @@ def _uphill(judge: Judge, found: _Found, point: Tensor, rows: Tensor, lost: Tens
         maps = judge.climbable(leaf, found.labels, rows[kept])
         (gradient,) = loss_gradients(climb(maps, rows[kept]).sum(), [leaf])
         if gradient is None:
-            raise _no_direction(
-                judge.direction, "attack a differentiable method, e.g. direction=rr.Gradient()."
-            )
+            return None
         uphill[kept] = gradient
     return uphill
 
 
-def _no_direction(method: Callable[..., Any], fix: str) -> DifferentiabilityError:
+def _no_direction(method: Callable[..., Any], *, smooth: bool) -> DifferentiabilityError:
     return DifferentiabilityError(
-        f"the maps of {method!r} do not change with the input, so there is no direction to attack along: {fix}"
+        f"the maps of {method!r} do not change with the input, so there is no direction to attack along. "
+        + (
+            "Is the model linear, or the method not differentiable? Climb another one: direction=rr.Gradient()."
+            if smooth
+            else "A piecewise linear network has second derivative zero. Smooth it: surrogate=Softplus()."
+        )
     )

@@ -42,7 +42,7 @@ def margin(outputs: Float[Tensor, "N ..."], labels: Labels) -> Float[Tensor, "N"
     return lead(outputs, labels) / (best[:, 0] - best[:, 2]).clamp(min=1e-12)
 
 
-def row_losses(loss: Loss, outputs: Tensor, labels: Labels) -> Float[Tensor, "N"]:
+def row_losses(loss: Loss, outputs: Tensor, labels: Labels) -> Tensor:
     """The loss by name, or the caller's own."""
     if loss == "cross_entropy":
         return cross_entropy(outputs, labels)
