@@ -50,21 +50,23 @@ class _NoisySum(PathSum):
         return tuple(points), None
 
     def statistics(self, carried: Any, gradients: Points) -> Sums:
-        return (*(g.sum(1) for g in gradients), *(g.square().sum(1) for g in gradients))
+        exact = [g.to(torch.float64) for g in gradients]  # the mean square minus the squared mean cancels
+        return (*(g.sum(1) for g in exact), *(g.square().sum(1) for g in exact))
 
     def _moments(self, sums: Sums) -> list[tuple[Tensor, Tensor]]:
         half, n = len(sums) // 2, self.draws
         return [(first / n, second / n) for first, second in zip(sums[:half], sums[half:], strict=True)]
 
     def combine(self, sums: Sums, rows: slice) -> tuple[Tensor, ...]:
+        maps = [self._reduced(mean, square) for mean, square in self._moments(sums)]
+        return tuple(phi.to(x.dtype) for phi, x in zip(maps, self.leaves, strict=True))
+
+    def _reduced(self, mean: Tensor, square: Tensor) -> Tensor:
         if self.reduce == "mean":
-            return tuple(mean for mean, _ in self._moments(sums))
+            return mean
         if self.reduce == "mean_square":
-            return tuple(square for _, square in self._moments(sums))
-        return tuple(
-            (square - mean.square()).clamp(min=0) * self.draws / (self.draws - 1)
-            for mean, square in self._moments(sums)
-        )
+            return square
+        return (square - mean.square()).clamp(min=0) * self.draws / (self.draws - 1)
 
     def diagnose(
         self, sums: Sums, scores: Tensor, rows: slice
@@ -72,10 +74,10 @@ class _NoisySum(PathSum):
         if self.reduce != "mean":
             return None, None
         if self.draws == 1:
-            return None, tuple(torch.full_like(mean, torch.nan) for mean, _ in self._moments(sums))
+            return None, tuple(torch.full_like(x[rows], torch.nan) for x in self.leaves)
         return None, tuple(
-            ((square - mean.square()).clamp(min=0) / (self.draws - 1)).sqrt()
-            for mean, square in self._moments(sums)
+            ((square - mean.square()).clamp(min=0) / (self.draws - 1)).sqrt().to(x.dtype)
+            for (mean, square), x in zip(self._moments(sums), self.leaves, strict=True)
         )
 
 
