@@ -175,3 +175,10 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(DataError, match="cannot be written"):
         run(images(), tmp_path / "run", workers=0)
+
+
+def test_two_arms_that_are_the_same_share_their_fits(tmp_path: Path) -> None:
+    text = TABLE.replace("  - {name: Plain}", "  - {name: Plain}\n  - {name: plain}")
+    done = run(parse(text), tmp_path, workers=0)
+    first, second, _ = done.metrics()["arms"]
+    assert first["test"] == second["test"]

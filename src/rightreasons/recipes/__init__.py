@@ -13,9 +13,9 @@
 'train'
 """
 
-from rightreasons.recipes._extras import require
+from rightreasons.recipes._extras import require as _require
 
-require("train", "pydantic", "yaml")
+_require("train", "pydantic", "yaml")
 
 from rightreasons.recipes._read import parse, read, to_yaml, validate  # noqa: E402
 from rightreasons.recipes._schema import Arm, Recipe  # noqa: E402

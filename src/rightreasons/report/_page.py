@@ -140,7 +140,7 @@ def _words(recipe: Recipe, metrics: Mapping[str, Any], styles: Mapping[str, Look
         "cost_note": "Completeness gap: how far maps are from adding up to the output minus its mean over the "
         "references, before they are made to, as a share of that difference. Plain steps: seconds of a training step, "
         f"as a multiple of {metrics['reference']}. Every arm had {recipe.trials_per_arm} trials on each split and the "
-        f"same number of task-gradient steps. A model is made of {made_of} rows and tested on {metrics['rows']['test']}.",
+        f"same number of task-gradient steps. {made_of} rows make a model, {metrics['rows']['test']} test it.",
         "facts": _facts(recipe, metrics),
     }
 

@@ -40,7 +40,6 @@ _SETTINGS: Any = {
     "legend.frameon": False,
     "figure.dpi": 100,
 }
-_FONTS = "-apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
     svg = re.sub(r'xlink:href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = svg.replace("xlink:href", "href")
-    svg = re.sub(r"(font: ?[^;\"]*?)(['\"]?DejaVu Sans['\"]?[^;\"]*)", rf"\1{_FONTS}", svg)
+    svg = re.sub(r"font-family: [^;\"]*", "font-family: inherit", svg)
     label = (
         f' role="img" aria-labelledby="{name}-title {name}-desc"><title id="{name}-title">{_escaped(title)}</title>'
         f'<desc id="{name}-desc">{_escaped(description)}</desc>'

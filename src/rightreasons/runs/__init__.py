@@ -1,8 +1,8 @@
 """Run directories: what a recipe asks for is trained, chosen, measured and summarised, and nothing twice."""
 
-from rightreasons.recipes._extras import require
+from rightreasons.recipes._extras import require as _require
 
-require("train", "safetensors", "scipy", "lightning_fabric")
+_require("train", "safetensors", "scipy", "lightning_fabric")
 
 from rightreasons.runs._files import RunDirectory  # noqa: E402
 from rightreasons.runs._plan import Fit, plan  # noqa: E402

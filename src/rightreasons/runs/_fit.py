@@ -83,4 +83,4 @@ def to_safetensors(model: nn.Module) -> bytes:
     """The model's weights as the bytes of a safetensors file."""
     from safetensors.torch import save
 
-    return save({name: value.contiguous() for name, value in model.state_dict().items()})
+    return save({name: value.clone().contiguous() for name, value in model.state_dict().items()})

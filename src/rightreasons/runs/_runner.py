@@ -83,7 +83,7 @@ def run(
     write_atomically(to.recipe_file, to_yaml(_with_versions(recipe, fits)))
     with _pool(_cpus() if workers is None else workers) as pool:
         _all(train, recipe, fits, to, lambda fit: to.result_file(fit.id), pool, listen)
-        results = [_read(to.result_file(fit.id)) for fit in fits]
+        results = [_read(to.result_file(fit.id)) | {"arm": fit.arm, "trial": fit.trial} for fit in fits]
         taken = _chosen(recipe, fits, results)
         chosen = [fit for fit, _ in taken.values()]
         # Weights that an earlier choice did not keep are trained once more.
