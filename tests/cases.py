@@ -28,6 +28,7 @@ class Case:
         linear: maps of a f + b g are a maps of f + b maps of g.
         exact_on_linear: on linear models maps are w * (x - mean baseline), whatever the draws.
         tensors: holds tensors, so its repr cannot be evaluated.
+        rounding: how much maps magnify the rounding of gradients, where they are differences of near equal sums.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Case:
     linear: bool = True
     exact_on_linear: bool = True
     tensors: bool = False
+    rounding: float = 1.0
 
 
 def _integrated(name: str, **fields: object) -> Case:
@@ -90,6 +92,7 @@ _ON_INPUTS: tuple[Case, ...] = (
         sensitive=False,
         linear=False,
         exact_on_linear=False,
+        rounding=10.0,
     ),
     _integrated("gauss-legendre"),
     _integrated("midpoint", rule=rr.Midpoint()),
