@@ -4,13 +4,33 @@ import torch
 from rightreasons import models
 from rightreasons.core._errors import InputError
 
-ROW = {"mlp": (7,), "cnn": (1, 8, 8)}
+ROW = {"mlp": (7,), "cnn": (1, 8, 8), "resnet": (1, 8, 8), "gru": (2, 9), "transformer": (2, 9)}
 
 
 @pytest.mark.parametrize("name", models.names())
 def test_every_named_model_takes_its_shape_from_the_data(name):
     model = models.build(name, shape=ROW[name], outputs=3)
     assert model(torch.randn(2, *ROW[name])).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["gru", "transformer"])
+def test_sequence_models_take_the_number_of_words_from_the_data(name):
+    model = models.build(name, shape=(9,), outputs=1, vocabulary=20)
+    assert model(torch.randint(0, 20, (3, 9))).shape == (3,)
+    assert models.build("mlp", shape=(9,), vocabulary=20)(torch.zeros(3, 9)).shape == (3,)  # of no use to it
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_penalty_of_the_input_gradient_reaches_every_parameter(name):
+    model = models.build(name, shape=ROW[name], outputs=2).double().eval()
+    x = torch.randn(4, *ROW[name], dtype=torch.float64, requires_grad=True)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        outputs = model(x)
+        (gradient,) = torch.autograd.grad(outputs[:, 0].sum(), x, create_graph=True)
+        (gradient.square().sum() + outputs.square().sum()).backward()
+    for parameter, value in model.named_parameters():
+        assert value.grad is not None, parameter
+        assert bool(value.grad.isfinite().all()), parameter
 
 
 def test_fields_win_over_what_the_data_say():

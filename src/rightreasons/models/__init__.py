@@ -14,7 +14,25 @@ MLP(
 
 from rightreasons.models._activation import activations
 from rightreasons.models._cnn import CNN
+from rightreasons.models._gru import GRU
 from rightreasons.models._mlp import MLP
+from rightreasons.models._own import from_path
+from rightreasons.models._pretrained import freeze, load_weights
 from rightreasons.models._registry import build, names, seeded
+from rightreasons.models._resnet import ResNet
+from rightreasons.models._transformer import Transformer
 
-__all__ = ["CNN", "MLP", "activations", "build", "names", "seeded"]
+__all__ = [
+    "CNN",
+    "GRU",
+    "MLP",
+    "ResNet",
+    "Transformer",
+    "activations",
+    "build",
+    "freeze",
+    "from_path",
+    "load_weights",
+    "names",
+    "seeded",
+]
