@@ -17,7 +17,7 @@ from rightreasons.attacks._judge import Judge
 from rightreasons.attacks._predictions import Counter, Labels, Rows, predict
 from rightreasons.attacks._result import AttackEvaluations, AttributionAttackResult, Status
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._grad import loss_gradients
+from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._smooth import Smoothing, Softplus, surrogate
 from rightreasons.metrics import Reduce, channel_sum
@@ -259,14 +259,13 @@ def _search(
     for step in range(attack.steps):
         if smoothing is not None and attack.surrogate is not None:
             smoothing.beta = attack.surrogate.beta_at(step / max(1, attack.steps - 1))
-        uphill: Tensor | None
         if found.goal.climb is None:
             uphill = here.random_direction(draws)
         else:
-            uphill = _uphill(judge, found, point, rows, lost & attack.repair, found.goal.climb)
-            if step == 0 and (uphill is None or (smoothing is None and not bool(uphill.any()))):
-                raise _no_direction(judge.direction, smooth=smoothing is not None)
-        point = point if uphill is None else here.step(point, uphill, attack.step_share())
+            uphill = _uphill(judge, found, point, rows, lost & attack.repair, smoothing, found.goal.climb)
+            if step == 0 and smoothing is None and not bool(uphill.any()):
+                raise _no_direction(judge.direction, smooth=False)
+        point = here.step(point, uphill, attack.step_share())
         if (step + 1) % attack.judge_every and step + 1 < attack.steps:
             continue
         kept = judge.keeps_label(point, found.labels, rows)
@@ -281,20 +280,26 @@ def _search(
 
 
 def _uphill(
-    judge: Judge, found: _Found, point: Tensor, rows: Tensor, lost: Tensor, climb: Rowwise
-) -> Tensor | None:
-    """The gradient of what is climbed, None if there is none; where the label is lost, the way back to it."""
+    judge: Judge,
+    found: _Found,
+    point: Tensor,
+    rows: Tensor,
+    lost: Tensor,
+    smoothing: Smoothing | None,
+    climb: Rowwise,
+) -> Tensor:
+    """The gradient of what is climbed; where the label is lost, the way back to it."""
     uphill = torch.zeros_like(point)
     if bool(lost.any()):
         uphill[lost] = judge.way_back(point[lost], found.labels, rows[lost])
     kept = ~lost
     if bool(kept.any()):
         leaf = point[kept].requires_grad_()
-        maps = judge.climbable(leaf, found.labels, rows[kept])
-        (gradient,) = loss_gradients(climb(maps, rows[kept]).sum(), [leaf])
-        if gradient is None:
-            return None
-        uphill[kept] = gradient
+        values = climb(judge.climbable(leaf, found.labels, rows[kept]), rows[kept])
+        try:
+            (uphill[kept],) = score_gradients(values, [leaf])
+        except DifferentiabilityError as error:
+            raise _no_direction(judge.direction, smooth=smoothing is not None) from error
     return uphill
 
 
