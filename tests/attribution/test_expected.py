@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import rightreasons as rr
-from rightreasons.attribution._expected import other_rows
+from rightreasons.attribution._references import other_rows
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._estimators import draw
 from rightreasons.core._score import Score

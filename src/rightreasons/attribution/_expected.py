@@ -1,8 +1,8 @@
 """Expected gradients."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor
@@ -17,11 +17,12 @@ from rightreasons.attribution._path import (
     Points,
     Sums,
 )
+from rightreasons.attribution._references import Rows, other_rows, subset
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._estimators import Complete, ControlVariate, Draws, Estimator, Plan, Stratified, draw
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._guard import Model, explaining
-from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, matching_rows
+from rightreasons.core._inputs import Inputs, as_tuple, matching_rows
 from rightreasons.core._kriging import Kriging
 from rightreasons.core._score import Output, Target
 
@@ -33,15 +34,6 @@ INTERPOLATED_REFERENCES = 256
 """With more references than this, interpolation onto all paths costs more than it saves."""
 KERNEL_VALUES = 2**22
 """Numbers in the interpolation's matrices at the same time, which bounds the rows in work."""
-
-
-@runtime_checkable
-class Rows(Sized, Protocol):
-    """A map-style data set: `len(rows)` and `rows[i]`, a tensor or a tuple that starts with one."""
-
-    def __getitem__(self, index: int, /) -> Any:
-        """Row `index`."""
-        ...
 
 
 class _ExpectedSum(PathSum):
@@ -138,9 +130,9 @@ class ExpectedGradients(PathAttribution):
 
     What is unset depends on the use. *Explaining*: 100 samples; all rows share one set of draws, so a row's map does
     not depend on its batch; where f at the references is given (`reference_output=`) or cheap (at most 6 references a
-    sample), the estimator is `Kriging()` up to 256 references and `Complete()` beyond, otherwise `ControlVariate()`. *Held by a `Penalty`*: one sample for each row,
-    every row its own, `Stratified()`. `|phi|` of few samples is biased upward (by 42 % for one sample of a linear model
-    on normal data), which every prior on absolute maps inherits.
+    sample), the estimator is `Kriging()` up to 256 references and `Complete()` beyond, otherwise `ControlVariate()`.
+    *Held by a `Penalty`*: one sample for each row, every row its own, `Stratified()`. `|phi|` of few samples is biased
+    upward (by 42 % for one sample of a linear model on normal data), which every prior on absolute maps inherits.
 
     Args:
         references: (R, *F), a tuple of them, a map-style data set of rows (or of tuples that start with one), or
@@ -197,7 +189,7 @@ class ExpectedGradients(PathAttribution):
         if isinstance(self.references, str):
             self._check_batch_references()
         else:
-            object.__setattr__(self, "references", _subset(self.references, self.max_references))
+            object.__setattr__(self, "references", subset(self.references, self.max_references))
 
     def _check_batch_references(self) -> None:
         if self.references != "batch":
@@ -350,56 +342,3 @@ def _needed(
         drawn, indices = torch.unique(indices, return_inverse=True)
         references = tuple(r[drawn.to(r.device)] for r in references)
     return function.activations(references), indices
-
-
-def other_rows(batch: int, samples: int, generator: torch.Generator | None) -> Tensor:
-    """(B, n) rows of the same batch, never the row itself; without repeats while n < B."""
-    if batch < 2:
-        raise InputError(
-            "references='batch' takes each row's references from the other rows: it needs at least 2 rows, got 1. "
-            "Drop the last partial batch, or give references of their own."
-        )
-    order = torch.randperm(batch, generator=generator)
-    rounds = -(-samples // (batch - 1))
-    shifts = torch.cat([torch.randperm(batch - 1, generator=generator) for _ in range(rounds)])[:samples] + 1
-    place = torch.empty_like(order)
-    place[order] = torch.arange(batch)
-    return order[(place[:, None] + shifts[None]) % batch]
-
-
-def _subset(references: Any, most: int) -> Inputs:
-    """At most `most` references, as tensors."""
-    if not isinstance(references, Tensor | tuple):
-        if not isinstance(references, Rows):
-            raise InputError(
-                f"references must be a tensor, a tuple of tensors, a map-style data set or 'batch'; "
-                f"got {type(references).__name__}."
-            )
-        chosen = _chosen(len(references), most)
-        return _stacked([references[int(i)] for i in chosen])
-    count = check_inputs(references, integers_allowed=True, what="references")
-    if count <= most:
-        return references
-    chosen = _chosen(count, most)
-    if isinstance(references, tuple):
-        return tuple(r[chosen.to(r.device)] for r in references)
-    return references[chosen.to(references.device)]
-
-
-def _chosen(count: int, most: int) -> Tensor:
-    if count == 0:
-        raise InputError("references has no rows.")
-    if count <= most:
-        return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most].sort().values
-
-
-def _stacked(rows: list[Any]) -> Tensor:
-    firsts = [row[0] if isinstance(row, tuple | list) else row for row in rows]
-    if not all(isinstance(first, Tensor) for first in firsts):
-        raise InputError(
-            "every row of a reference data set must be a tensor, or a tuple that starts with one."
-        )
-    stacked = torch.stack(firsts)
-    check_inputs(stacked, integers_allowed=True, what="references")
-    return stacked
