@@ -1,6 +1,7 @@
 """Naive formulas: one row, one point and one `autograd.grad` at a time, float64. Slow, and right by inspection."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,6 +114,59 @@ def _rescaled_pooling(pool: nn.MaxPool2d, z: Tensor, r: Tensor, back: Tensor) ->
                 change[0, c, at_x[0], at_x[1]] += back[0, c, i, j] * (max(most, base) - base)
                 change[0, c, at_r[0], at_r[1]] += back[0, c, i, j] * (most - max(most, base))
     return change / (z - r)
+
+
+def lrp_layer(x: Tensor, weight: Tensor, bias: Tensor, relevance: Tensor, rule: tuple[Any, ...]) -> Tensor:
+    """One dense layer, `weight` (out, in): R_j = sum_k part of term j in output k, by `rule` (name, *numbers)."""
+    name, numbers = rule[0], [float(n) for n in rule[1:]]
+    handed = torch.zeros_like(x)
+    for k in range(len(weight)):
+        terms, b, r = x * weight[k], float(bias[k]), float(relevance[k])
+        z = float(terms.sum()) + b
+        if name == "epsilon":
+            handed += terms / (z + (numbers[0] if z >= 0 else -numbers[0])) * r
+        elif name == "alphabeta":
+            alpha, beta = numbers
+            up, down = terms.clamp(min=0), terms.clamp(max=0)
+            if float(up.sum()) + max(b, 0) > 0:
+                handed += alpha * up / (float(up.sum()) + max(b, 0)) * r
+            if float(down.sum()) + min(b, 0) < 0:
+                handed -= beta * down / (float(down.sum()) + min(b, 0)) * r
+        elif name == "gamma" and z != 0:
+            side = (lambda t: t.clamp(min=0)) if z > 0 else (lambda t: t.clamp(max=0))
+            more = terms + numbers[0] * side(terms)
+            handed += more / (float(more.sum()) + b + numbers[0] * float(side(torch.tensor(b)))) * r
+        elif name == "zbox":
+            low, high = numbers
+            boxed = terms - low * weight[k].clamp(min=0) - high * weight[k].clamp(max=0)
+            handed += boxed / float(boxed.sum()) * r
+        elif name == "flat":
+            seen = (weight[k] != 0).to(x)
+            handed += seen / float(seen.sum()) * r
+    return handed
+
+
+def lrp(blocks: Sequence[nn.Module], x: Tensor, y: Tensor, rules: Sequence[tuple[Any, ...]]) -> Tensor:
+    """`rules[i]` for `blocks[i]`: one for an affine block, ("pass",) for activations, ("winner",) for max-pooling."""
+    maps = torch.zeros_like(x)
+    for b in range(len(x)):
+        inputs = [x[b : b + 1].detach()]
+        for block in blocks:
+            inputs.append(block(inputs[-1].clone()).detach())
+        relevance = torch.zeros_like(inputs[-1])
+        relevance[0, y[b]] = inputs[-1][0, y[b]]
+        for block, z, rule in zip(reversed(blocks), reversed(inputs[:-1]), reversed(rules), strict=True):
+            if rule[0] == "pass":
+                continue
+            jacobian = torch.autograd.functional.jacobian(block, z).reshape(relevance.numel(), z.numel())
+            if rule[0] == "winner":
+                relevance = (jacobian.T @ relevance.reshape(-1)).reshape(z.shape)
+            else:
+                bias = block(torch.zeros_like(z)).detach().reshape(-1)
+                handed = lrp_layer(z.reshape(-1), jacobian, bias, relevance.reshape(-1), rule)
+                relevance = handed.reshape(z.shape)
+        maps[b] = relevance[0]
+    return maps
 
 
 def nodes_and_weights(rule: str, n: int) -> list[tuple[float, float]]:

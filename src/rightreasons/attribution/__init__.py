@@ -8,23 +8,29 @@ from rightreasons.attribution._gradient import Gradient, InputTimesGradient
 from rightreasons.attribution._guided import Deconvnet, GuidedBackprop
 from rightreasons.attribution._guided_gradcam import GuidedGradCAM
 from rightreasons.attribution._integrated import IntegratedGradients
+from rightreasons.attribution._lrp import LRP
 from rightreasons.attribution._path import PathAttribution
 from rightreasons.attribution._smoothgrad import SmoothGrad
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
 from rightreasons.core._kriging import Kriging
 from rightreasons.core._paths import GaussLegendre, Left, Midpoint, Quadrature, Right, Trapezoid
+from rightreasons.core._rules import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
 
 __all__ = [
+    "AlphaBeta",
     "Attribution",
     "Axioms",
     "Complete",
     "ControlVariate",
     "Deconvnet",
     "DeepLift",
+    "Epsilon",
     "Estimator",
     "Evaluations",
     "ExpectedGradients",
     "Explanation",
+    "Flat",
+    "Gamma",
     "GaussLegendre",
     "GradCAM",
     "Gradient",
@@ -34,13 +40,17 @@ __all__ = [
     "InputTimesGradient",
     "IntegratedGradients",
     "Kriging",
+    "LRP",
     "Left",
     "Midpoint",
     "PathAttribution",
     "Quadrature",
     "Right",
+    "Rule",
     "SmoothGrad",
     "Stratified",
     "Trapezoid",
+    "ZBox",
+    "ZPlus",
     "reference_output",
 ]

@@ -1,13 +1,22 @@
 """Other functions in place of PyTorch's, while a model runs, whatever way the model calls them."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Handler: TypeAlias = Callable[["Call"], Any]
+
+class Bound:
+    """A function with all its arguments but the first. Holds no tensor it was called with: see `Call`."""
+
+    def __init__(self, func: Callable[..., Any], rest: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.func, self.rest, self.kwargs = func, rest, kwargs
+
+    def __call__(self, x: Tensor) -> Any:
+        """The function of another first argument, which it may overwrite."""
+        return self.func(x, *self.rest, **self.kwargs)
 
 
 class Call:
@@ -17,20 +26,19 @@ class Call:
         name: of the function, without the underscores of in-place and operator forms: "relu", "add".
         x: its first argument.
         rest: its other positional arguments.
-        kwargs: its keyword arguments.
+        kwargs: its other keyword arguments.
+        on: the function of another first argument. Whatever outlives the call may keep `on`, but never the call: a
+            tensor that is overwritten later would hold a graph that holds the tensor, which is never freed.
     """
 
     def __init__(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
     ) -> None:
-        self.func, self.kwargs = func, dict(kwargs or {})
         self.name = function_name(func)
-        named = self.kwargs.pop("input", None)
-        self.x, self.rest = (args[0], args[1:]) if args else (named, ())
-
-    def on(self, x: Tensor) -> Any:
-        """The function of another first argument, which it may overwrite."""
-        return self.func(x, *self.rest, **self.kwargs)
+        self.kwargs = dict(kwargs or {})
+        self.x = args[0] if args else self.kwargs.pop("input", None)
+        self.rest = args[1:]
+        self.on = Bound(func, self.rest, self.kwargs)
 
     def values(self) -> tuple[Tensor, Tensor, bool]:
         """Input and output, without a graph, and whether the function overwrites its input (here it does not)."""
@@ -50,18 +58,17 @@ def function_name(func: Callable[..., Any]) -> str:
 
 
 class Intercept(TorchFunctionMode):
-    """Inside, functions named in `handlers` are answered by them, if the first argument is a floating-point tensor.
+    """Inside, some functions are answered by methods of this, if their first argument is a floating-point tensor.
 
-    Modules, functionals, tensor methods, operators and in-place forms look the same; what a handler calls is not
+    Modules, functionals, tensor methods, operators and in-place forms look the same; what a method calls is not
     intercepted. Nothing is patched: outside, and after an error, everything is as before.
 
-    Args:
-        handlers: name of a function (see `function_name`) -> what to return instead.
+    Attributes:
+        answers: name of a function (see `function_name`) -> name of the method that gets the `Call`. Names, because
+            bound methods would make every instance, and the activations it knows, wait for the garbage collector.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        super().__init__()
-        self.handlers = handlers
+    answers: ClassVar[Mapping[str, str]]
 
     def __torch_function__(
         self,
@@ -70,12 +77,12 @@ class Intercept(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        handler = self.handlers.get(function_name(func))
-        if handler is None:
+        method = self.answers.get(function_name(func))
+        if method is None:
             return func(*args, **(kwargs or {}))
         call = Call(func, args, kwargs)
         usable = isinstance(call.x, Tensor) and call.x.is_floating_point() and call.kwargs.get("out") is None
-        return handler(call) if usable else func(*args, **(kwargs or {}))
+        return getattr(self, method)(call) if usable else func(*args, **(kwargs or {}))
 
 
 def finished(call: Call, result: Tensor, overwrites: bool) -> Tensor:

@@ -4,8 +4,8 @@ The model runs at the baseline, and what every non-linear function does is remem
 functions in the same order, whose derivatives are the slopes between the two. [shrikumar2017]
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rightreasons.core._errors import DifferentiabilityError
 from rightreasons.core._grad import score_gradients
-from rightreasons.core._intercept import Call, Handler, Intercept, finished
+from rightreasons.core._intercept import Call, Intercept, finished
 
 _SCALAR = """
     relu relu6 leaky_relu rrelu prelu elu selu celu gelu silu mish softplus softsign tanh sigmoid logsigmoid
@@ -21,6 +21,7 @@ _SCALAR = """
     abs exp expm1 log log1p sqrt rsqrt square pow reciprocal sin cos erf
 """.split()  # functions of one number
 _POOLS = [f"{kind}max_pool{dimensions}d" for kind in ("", "adaptive_") for dimensions in (1, 2, 3)]
+_ANSWERS = dict.fromkeys(_SCALAR, "_scalar") | dict.fromkeys(_POOLS, "_pool")
 _POOL_SETTINGS = {
     False: ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
     True: ("output_size", "return_indices"),
@@ -44,11 +45,10 @@ class Seen(NamedTuple):
 class AtBaseline(Intercept):
     """Runs a model as it is and keeps, in `seen`, what its non-linear functions did, in order."""
 
+    answers: ClassVar[Mapping[str, str]] = _ANSWERS
+
     def __init__(self) -> None:
-        handlers: dict[str, Handler] = dict.fromkeys(_SCALAR, self._scalar) | dict.fromkeys(
-            _POOLS, self._pool
-        )
-        super().__init__(handlers)
+        super().__init__()
         self.seen: list[Seen] = []
 
     def _scalar(self, call: Call) -> Tensor:
@@ -69,11 +69,10 @@ class Rescaled(Intercept):
         DifferentiabilityError: the model does not run the same functions here as at the baseline.
     """
 
+    answers: ClassVar[Mapping[str, str]] = _ANSWERS
+
     def __init__(self, seen: list[Seen]) -> None:
-        handlers: dict[str, Handler] = dict.fromkeys(_SCALAR, self._scalar) | dict.fromkeys(
-            _POOLS, self._pool
-        )
-        super().__init__(handlers)
+        super().__init__()
         self.left: Iterator[Seen] = iter(seen)
 
     def _scalar(self, call: Call) -> Tensor:

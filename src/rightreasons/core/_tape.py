@@ -4,7 +4,7 @@ The tape is the model as it ran: modules, functions and operators, in place or n
 same on it. Methods that change backward passes read it to know that they have seen every operation.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,18 +62,22 @@ def operations(output: Tensor, leaves: Sequence[Tensor]) -> list[Operation]:
     return found
 
 
-def _postorder(root: Any) -> Iterator[Any]:
-    """Nodes below and including `root`, inputs first; without recursion, which deep networks would exhaust."""
+def _postorder(root: Any, known: Container[Any] = ()) -> Iterator[Any]:
+    """Nodes below and including `root` that are not known, inputs first; deep networks would exhaust a recursion."""
     done: set[Any] = set()
-    stack = [] if root is None else [(root, False)]
+    stack = [] if root is None or root in known else [(root, False)]
     while stack:
         node, is_expanded = stack.pop()
         if is_expanded:
             yield node
-        elif node not in done:
+        elif node not in done and node not in known:
             done.add(node)
             stack.append((node, True))
-            stack.extend((other, False) for other, _ in node.next_functions if other and other not in done)
+            stack.extend(
+                (other, False)
+                for other, _ in node.next_functions
+                if other and other not in done and other not in known
+            )
 
 
 _MOVES = frozenset(
@@ -141,3 +145,31 @@ def is_linear(operation: Operation) -> bool:
         return False
     left, right = factors
     return right not in operation.inputs if left == right else not {left, right} <= set(operation.inputs)
+
+
+class Reach:
+    """Whether a tensor was computed from some leaves, or by way of some operations; each node is looked at once.
+
+    Args:
+        leaves: tensors that require grad.
+        through: names of operations.
+    """
+
+    def __init__(self, leaves: Sequence[Tensor], through: Sequence[str] = ()) -> None:
+        self.leaves, self.through = {id(leaf) for leaf in leaves}, frozenset(through)
+        self.known: dict[Any, bool] = {}
+
+    def __call__(self, tensor: Tensor | None) -> bool:
+        """Whether it does; None does not."""
+        if tensor is None or not tensor.requires_grad:
+            return False
+        if tensor.grad_fn is None:
+            return id(tensor) in self.leaves
+        for node in _postorder(tensor.grad_fn, self.known):
+            variable = getattr(node, "variable", None)
+            if variable is not None:
+                self.known[node] = id(variable) in self.leaves
+            else:
+                below = any(self.known[other] for other, _ in node.next_functions if other)
+                self.known[node] = below or node.name() in self.through
+        return self.known[tensor.grad_fn]
