@@ -82,7 +82,7 @@ def test_results_are_what_they_say(attack: AttributionAttack, x: Tensor, y: Tens
     assert found.unsmoothed == ("max_pool2d",)
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(
     name=st.sampled_from(sorted(ATTACKS)),
     norm=st.sampled_from(NORMS),
@@ -110,6 +110,7 @@ def test_same_generator_same_result_whatever_the_chunk_and_the_global_state(
     attack: AttributionAttack, x: Tensor, y: Tensor
 ) -> None:
     call = {"attribution": rr.Gradient()}
+    x, y, attack = x[:4], y[:4], replace(attack, steps=3)
     for each in (attack, RandomSign(attack)):
         first = each(cnn(), x, y, **call, generator=generator())
         torch.manual_seed(99)

@@ -90,7 +90,9 @@ class AttributionAttack(Search, ABC):
             model: a classifier, batch first: (B, classes), or (B,) or (B, 1) logits; in eval mode and left as found.
             x: inputs.
             y: labels; rows that are not predicted as theirs are excluded and reported so.
-            attribution: the method under attack, whose maps on the true model decide.
+            attribution: the method under attack, whose maps on the true model decide: a method of this package, or a
+                function (model, x, target, *, generator, chunk, model_kwargs) -> maps, which as a `direction` is
+                called with create_graph=True in place of chunk.
             direction: the method whose maps are climbed, with a graph; None: `attribution`. A path method needs
                 fewer points here than where it is judged.
             generator: CPU generator of starts and draws; None advances the global one.

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from rightreasons.core._around import around
-from rightreasons.core._errors import InputError, TargetError
+from rightreasons.core._errors import TargetError
 from rightreasons.core._guard import Model
 from rightreasons.core._score import check_rows
 
@@ -109,8 +109,6 @@ class Labels:
 
 def predict(model: Model, x: Tensor, rows: Rows, index: Tensor, chunk: int | None) -> Tensor:
     """The model's outputs at x, without a graph; `index` says which row of the batch each one is."""
-    if len(x) == 0:
-        raise InputError("there is nothing to predict.")
     size = chunk or len(x)
     with torch.no_grad():
         parts = [
