@@ -10,7 +10,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from rightreasons.priors import L1, L2, Alignment, Gini, GraphLaplacian, Mask, Prior, TotalVariation
+from rightreasons.priors import (
+    L1,
+    L2,
+    Alignment,
+    FourierSmoothness,
+    Gini,
+    GraphLaplacian,
+    GroupSparsity,
+    Mask,
+    Monotone,
+    Prior,
+    TotalVariation,
+)
 from tests.priors import oracles
 
 
@@ -88,6 +100,29 @@ def _on_graph(formula: Callable[[Tensor, Tensor], float], **facts: bool | str | 
     )
 
 
+def _spectrum(shape: tuple[int, ...], prior: FourierSmoothness) -> Case:
+    return Case(prior, shape, lambda maps, _: oracles.fourier(maps, prior), scale_free=True)
+
+
+def _grouped(penalty: str, level: str, groups: tuple[tuple[int, ...], ...], **facts: bool) -> Case:
+    prior = GroupSparsity(groups, penalty=penalty, level=level)
+    oracle = {"gini": oracles.group_gini, "lasso": oracles.group_lasso}[penalty]
+    return Case(
+        prior,
+        (4, 2, 3),
+        lambda maps, _: oracle(maps, groups, level),
+        coupled=level == "global",
+        additive=level == "sample",
+        scale_free=penalty == "gini",
+        plain=False,
+        **facts,
+    )
+
+
+_GROUPS = ((0,), (1, 2, 5), (3, 4))
+_OVERLAPPING = ((0, 1), (1, 2, 5))  # features 3 and 4 are free
+_SIGNS = torch.tensor([1.0, -1.0, 0.0, 2.0, 0.0, -1.0])
+_SIGNS_PER_SAMPLE = (_uniform(4, 1, 6) * 3).floor() - 1
 _PIXELS = _uniform(3, 4) > 0.5
 _PER_SAMPLE = _uniform(4, 1, 3, 4) > 0.5
 _HUMAN = _with_unknown_rows(_uniform(4, 7))
@@ -120,4 +155,14 @@ CASES = [
     Case(Alignment(signed=True), (4, 7), partial(oracles.alignment, signed=True), guidance=_HUMAN - 0.5,
          scale_free=True),
     Case(Alignment(), (4, 2, 3, 4), oracles.alignment_of_images, guidance=_HUMAN_IMAGES, scale_free=True),
+    _spectrum((4, 16), FourierSmoothness(limit=3)),
+    _spectrum((4, 4, 15), FourierSmoothness(limit=2, softness=None, smoothing=1)),
+    _spectrum((4, 2, 12), FourierSmoothness(limit=2, softness=1.0, smoothing=0, constant="free")),
+    _grouped("gini", "global", _GROUPS),
+    _grouped("gini", "sample", _OVERLAPPING),
+    _grouped("lasso", "sample", _GROUPS),
+    _grouped("lasso", "global", _OVERLAPPING),
+    Case(Monotone(_SIGNS), (4, 6), lambda m, _: oracles.wrong_sign(m, _SIGNS.expand(4, 6)), plain=False),
+    Case(Monotone(), (4, 2, 6), lambda m, _: oracles.wrong_sign(m, _SIGNS_PER_SAMPLE),
+         guidance=_SIGNS_PER_SAMPLE),
 ]  # fmt: skip

@@ -1,10 +1,14 @@
 """Naive float64 formulas of every prior: explicit loops over rows, features and pixels."""
 
+import cmath
 import math
+from collections.abc import Sequence
 from itertools import product
 
 import torch
 from torch import Tensor
+
+from rightreasons.priors import FourierSmoothness
 
 
 def mean_magnitude(maps: Tensor) -> Tensor:
@@ -115,3 +119,54 @@ def alignment(maps: Tensor, human: Tensor, signed: bool) -> float:
 def alignment_of_images(maps: Tensor, human: Tensor) -> float:
     """Human maps (B, 1, H, W) against |phi| summed over channels."""
     return alignment(maps.abs().sum(1, keepdim=True), human, signed=False)
+
+
+def fourier(maps: Tensor, prior: FourierSmoothness) -> float:
+    """Smoothed position by position, transformed frequency by frequency."""
+    total = 0.0
+    for row in maps.reshape(len(maps), -1, maps.shape[-1]):
+        length = row.shape[1]
+        sizes = [sum(abs(float(v)) for v in row[:, x]) for x in range(length)]
+        sigma = prior.smoothing
+        kernel = (
+            {j: math.exp(-0.5 * (j / sigma) ** 2) for j in range(-sigma, sigma + 1)} if sigma else {0: 1.0}
+        )
+        smooth = [
+            sum(w * sizes[x + j] for j, w in kernel.items() if 0 <= x + j < length) / sum(kernel.values())
+            for x in range(length)
+        ]
+        spectrum = [
+            abs(sum(a * cmath.exp(-2j * math.pi * k * x / length) for x, a in enumerate(smooth)))
+            for k in range(length // 2 + 1)
+        ]
+        low = 0.0
+        for k in range(1, len(spectrum)):
+            if k <= prior.limit:
+                low += spectrum[k]
+            elif prior.softness is not None:
+                low += spectrum[k] / (1 + (k - prior.limit) ** prior.softness)
+        total += 1 - low / sum(spectrum[0 if prior.constant == "penalised" else 1 :])
+    return total / len(maps)
+
+
+def group_gini(maps: Tensor, groups: Sequence[Sequence[int]], level: str) -> float:
+    sums = torch.tensor(
+        [[abs(sum(float(row.flatten()[i]) for i in group)) for group in groups] for row in maps],
+        dtype=torch.float64,
+    )
+    return gini_sample(sums, None) if level == "sample" else gini_global(sums, None)
+
+
+def group_lasso(maps: Tensor, groups: Sequence[Sequence[int]], level: str) -> float:
+    rows = list(maps.flatten(1)) if level == "sample" else [mean_magnitude(maps)]
+    total = 0.0
+    for row in rows:
+        for group in groups:
+            total += math.sqrt(len(group)) * math.sqrt(sum(float(row[i]) ** 2 for i in group))
+    return total / len(rows)
+
+
+def wrong_sign(maps: Tensor, signs: Tensor) -> float:
+    """signs (B, *F), 1 where shared."""
+    pairs = zip(maps.flatten(), signs.double().expand_as(maps).flatten(), strict=True)
+    return sum(max(0.0, -float(s) * float(phi)) for phi, s in pairs) / len(maps)

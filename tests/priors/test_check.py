@@ -2,7 +2,18 @@ import pytest
 import torch
 
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.priors import L1, L2, Alignment, Gini, GraphLaplacian, Mask, TotalVariation
+from rightreasons.priors import (
+    L1,
+    L2,
+    Alignment,
+    FourierSmoothness,
+    Gini,
+    GraphLaplacian,
+    GroupSparsity,
+    Mask,
+    Monotone,
+    TotalVariation,
+)
 from rightreasons.priors._check import checked_guidance, checked_maps, unit_scaled
 
 pytestmark = pytest.mark.usefixtures("without_type_checks")
@@ -20,7 +31,16 @@ def test_finite_maps_whose_sum_overflows_are_accepted():
     assert checked_maps(maps, L1()) is maps
 
 
-@pytest.mark.parametrize("prior", [Gini, L1, L2, lambda level: GraphLaplacian([[0, 1], [1, 0]], level=level)])
+@pytest.mark.parametrize(
+    "prior",
+    [
+        Gini,
+        L1,
+        L2,
+        lambda level: GraphLaplacian([[0, 1], [1, 0]], level=level),
+        lambda level: GroupSparsity([(0,)], level=level),
+    ],
+)
 def test_unknown_level(prior):
     with pytest.raises(InputError, match="level must be one of 'sample', 'global'; got 'local'"):
         prior("local")
@@ -31,9 +51,13 @@ def test_unknown_normalisation():
         TotalVariation("l2")
     with pytest.raises(InputError, match="normalise must be one of 'l2', None; got 'std'"):
         GraphLaplacian([[0, 1], [1, 0]], normalise="std")
+    with pytest.raises(InputError, match="penalty must be one of 'gini', 'lasso'; got 'l1'"):
+        GroupSparsity([(0,)], penalty="l1")
+    with pytest.raises(InputError, match="constant must be one of 'penalised', 'free'; got 'kept'"):
+        FourierSmoothness(3, constant="kept")
 
 
-@pytest.mark.parametrize("prior", [Mask(), Alignment()])
+@pytest.mark.parametrize("prior", [Mask(), Alignment(), Monotone()])
 def test_guidance_must_come_and_fit(prior):
     maps = torch.ones(4, 3, 5, 5)
     with pytest.raises(InputError, match=r"needs guidance for each sample and got none. Pass a"):
