@@ -1,6 +1,7 @@
 """Attribution methods: frozen values called with the model."""
 
 from rightreasons.attribution._attribution import Attribution, Axioms, Evaluations, Explanation
+from rightreasons.attribution._controls import ConstantMap, EdgeMap, RandomMap
 from rightreasons.attribution._deeplift import DeepLift
 from rightreasons.attribution._expected import ExpectedGradients, reference_output
 from rightreasons.attribution._gradcam import GradCAM
@@ -21,9 +22,11 @@ __all__ = [
     "Attribution",
     "Axioms",
     "Complete",
+    "ConstantMap",
     "ControlVariate",
     "Deconvnet",
     "DeepLift",
+    "EdgeMap",
     "Epsilon",
     "Estimator",
     "Evaluations",
@@ -45,6 +48,7 @@ __all__ = [
     "Midpoint",
     "PathAttribution",
     "Quadrature",
+    "RandomMap",
     "Right",
     "Rule",
     "SmoothGrad",
