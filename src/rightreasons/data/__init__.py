@@ -11,6 +11,7 @@
 from rightreasons.data._dataset import Column, DataSet, sum_groups
 from rightreasons.data._fetch import data_folder
 from rightreasons.data._images import corrupt, rescale
+from rightreasons.data._masks import read_masks
 from rightreasons.data._predefined import predefined
 from rightreasons.data._preprocessing import FittedColumn, Preprocessing
 from rightreasons.data._read import read
@@ -34,6 +35,7 @@ __all__ = [
     "names",
     "predefined",
     "read",
+    "read_masks",
     "rescale",
     "splits",
     "sum_groups",
