@@ -166,7 +166,7 @@ class ExpectedGradients(PathAttribution):
         differentiable=True,
         needs_baseline=True,
         random=True,
-        note="Complete in expectation, and exactly with estimators that use f at the references.",
+        note="Complete in expectation, exactly with Kriging() and Complete(); linear except with Complete().",
     )
 
     references: Inputs | Rows | Literal["batch"]
