@@ -1,6 +1,8 @@
 """What a penalty costs: time in plain training steps, and memory against the number of draws.
 
     python benchmarks/engines.py               prints the tables and writes benchmarks/results/engines.json
+    python benchmarks/engines.py --busy        counts CPU seconds of one thread: for a machine that others use too;
+                                               writes benchmarks/results/engines-busy.json
 
 Six 3x3 convolutions (32, 32, 64, 64, 128, 128 channels, a max-pooling after every second), 64 images of 3x32x32,
 expected gradients with one draw from the other rows, squared maps, SGD. Arms take turns; a ratio is the median over
@@ -97,7 +99,7 @@ def with_torch_kernels(run: Callable[[], None]) -> Callable[[], None]:
     return plain_kernels
 
 
-def times(layout: Any) -> dict[str, dict[str, float]]:
+def times(layout: Any, clock: Callable[[], float] = time.perf_counter) -> dict[str, dict[str, float]]:
     """Median milliseconds and median ratio to the plain step, by arm."""
     arms = {"plain step": step(None, layout=layout)}
     for engine in ("DoubleBackprop", "Recompute"):
@@ -107,10 +109,10 @@ def times(layout: Any) -> dict[str, dict[str, float]]:
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     for i in range(ROUNDS + 2):
         for name, run in arms.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if i >= 2:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     plain = seconds["plain step"]
     return {
         name: {
@@ -178,14 +180,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Cost of a penalty.")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     parser.add_argument("--draws", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--busy", action="store_true", help="CPU seconds of one thread instead of wall time")
     asked = parser.parse_args()
     if asked.peak:
         print(peak(asked.peak, asked.draws))
         return
-    results: dict[str, Any] = {"machine": machine()}
-    results["time"] = {
-        name: times(layout) for name, layout in (("contiguous", None), ("channels_last", torch.channels_last))
-    }
+    if asked.busy:
+        torch.set_num_threads(1)
+    clock = time.process_time if asked.busy else time.perf_counter
+    results: dict[str, Any] = {"machine": machine(), "clock": "CPU" if asked.busy else "wall"}
+    layouts = {"contiguous": None, "channels_last": torch.channels_last}
+    results["time"] = {name: times(layout, clock) for name, layout in layouts.items()}
     results["memory_megabytes"] = memory()
     measured = {name: results["time"]["contiguous"].get(name, {}).get("plain_steps") for name in TARGETS}
     row = results["memory_megabytes"]["Recompute"]
@@ -195,7 +200,8 @@ def main() -> None:
         for name, got in measured.items()
     }
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    path = RESULTS.with_stem("engines-busy") if asked.busy else RESULTS
+    path.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
 
 
