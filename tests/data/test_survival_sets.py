@@ -97,7 +97,7 @@ def test_other_columns_or_categories_are_refused(tmp_path):
     ("name", "shape", "deaths"), [("support2", (9105, 27), 6201), ("flchain", (7874, 7), 2169)]
 )
 def test_the_published_file_where_it_is(name, shape, deaths):
-    if data.names() and not (data.data_folder() / name).is_dir():
+    if not any((data.data_folder() / name).glob("*.*")):
         pytest.skip("not in the data folder")
     found = data.load(name)
     assert tuple(found.x.shape) == shape

@@ -187,6 +187,14 @@ def test_all_columns_with_a_problem_are_named_at_once(table):
         read(table("a,b,c,y\n,1,2020-01-01,0\n,2,2020-01-02,1\n"), target="y")
 
 
+def test_labels_and_ids_are_checked_before_columns(table):
+    text = "i,b,y\na,,0\na,,1\n"
+    with pytest.raises(DataError, match="'a' names rows 1 and 2"):
+        read(table(text), target="y", id="i")
+    with pytest.raises(DataError, match="is '0' in all 2 rows"):
+        read(table(text.replace("1\n", "0\n")), target="y", id="i")
+
+
 def test_names_are_taken_as_categories_where_one_insists(table):
     text = rows_of([f"person {i}" for i in range(20)])
     assert len(read(table(text), target="y", categorical=["v"]).columns[0].levels) == 20

@@ -77,6 +77,7 @@ def from_frame(frame: Any, path: Path, asked: Asked) -> DataSet:
             require_name(name, frame.columns, str(path))
     if not kept:
         raise DataError(f"{path} has no column left to learn from besides {', '.join(map(repr, named))}.")
+    about_rows = read_labels(frame, path, asked) | names_of_rows(frame, path, asked)
     values, columns = _features(frame, kept, path, asked)
     return DataSet(
         name=path.name.partition(".")[0],
@@ -84,8 +85,7 @@ def from_frame(frame: Any, path: Path, asked: Asked) -> DataSet:
         columns=tuple(columns),
         description=f"{len(frame)} rows of {path.name}.",
         source=path.name,
-        **read_labels(frame, path, asked),
-        **names_of_rows(frame, path, asked),
+        **about_rows,
     )
 
 
