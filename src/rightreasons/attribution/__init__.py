@@ -18,6 +18,7 @@ from rightreasons.core._paths import GaussLegendre, Left, Midpoint, Quadrature, 
 from rightreasons.core._rules import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
 
 __all__ = [
+    "LRP",
     "AlphaBeta",
     "Attribution",
     "Axioms",
@@ -43,7 +44,6 @@ __all__ = [
     "InputTimesGradient",
     "IntegratedGradients",
     "Kriging",
-    "LRP",
     "Left",
     "Midpoint",
     "PathAttribution",

@@ -1,14 +1,14 @@
 """The exception tree.
 
-    RightReasonsError
-    ├── InputError (ValueError)            what was passed in cannot be used
-    │   ├── ShapeError                     a tensor has the wrong shape
-    │   └── TargetError                    the target selects no output
-    ├── DifferentiabilityError (RuntimeError)   a gradient that was asked for does not exist
-    ├── DivergedError (ArithmeticError)    training left the finite numbers
-    ├── RecipeError (ValueError)           a recipe cannot be run as written
-    ├── DataError (ValueError)             a data set cannot be used as found
-    └── MissingExtraError (ImportError)    an optional dependency is not installed
+RightReasonsError
+├── InputError (ValueError)            what was passed in cannot be used
+│   ├── ShapeError                     a tensor has the wrong shape
+│   └── TargetError                    the target selects no output
+├── DifferentiabilityError (RuntimeError)   a gradient that was asked for does not exist
+├── DivergedError (ArithmeticError)    training left the finite numbers
+├── RecipeError (ValueError)           a recipe cannot be run as written
+├── DataError (ValueError)             a data set cannot be used as found
+└── MissingExtraError (ImportError)    an optional dependency is not installed
 """
 
 

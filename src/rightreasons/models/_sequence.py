@@ -18,8 +18,8 @@ PADDING = 0
 class Positions(nn.Module):
     """One vector per position: of numbers (B, C, L) a linear map of the channels, of words (B, L) an embedding.
 
-    Both are called `embedding` in the networks, so `at="positions.embedding"` explains words by their vectors. Word 0 is
-    padding: its vector is zero, and networks leave its positions out.
+    Both are called `embedding` in the networks, so `at="positions.embedding"` explains words by their vectors. Word 0
+    is padding: its vector is zero, and networks leave its positions out.
 
     Args:
         shape: of one row: (channels, length), or (length,) of words or of one channel.
