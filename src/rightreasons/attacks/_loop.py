@@ -49,7 +49,8 @@ class AttributionAttack(Search, ABC):
     """What all attacks on attributions share besides the ball: the surrogate, the judging and the reduction.
 
     Args:
-        surrogate: how ReLUs are smoothed where directions are computed; None: not at all.
+        surrogate: how ReLUs are smoothed where directions are computed; None: not at all. The default sharpens from
+            far to near, which is stronger than any constant sharpness (experiments/kamath2024/attack-strength).
         judge_every: the true model is consulted after every so many steps, and after the last.
         repair: a step from where the label is lost goes back towards it, along the margin of the true model.
             Published attacks climb on, and lose most of their iterates.
@@ -58,7 +59,7 @@ class AttributionAttack(Search, ABC):
 
     lower_is_stronger: ClassVar[bool] = True
 
-    surrogate: Softplus | None = Softplus()  # noqa: RUF009  (a frozen value)
+    surrogate: Softplus | None = Softplus(beta=1.0, anneal_to=100.0)  # noqa: RUF009  (a frozen value)
     judge_every: int = 1
     repair: bool = True
     reduce: Reduce = magnitude
