@@ -123,12 +123,16 @@ def _outcomes(
     found = {CLEAN: {a.name: [examined[a.name, s]["test"][headline] for s in splits] for a in recipe.arms}}
     for kind in examined[recipe.arms[0].name, 0]["noise"]:
         found[kind] = {
-            arm.name: [
-                _mean(level[headline] for level in examined[arm.name, s]["noise"][kind]) for s in splits
-            ]
+            arm.name: [_mean_under_noise(examined[arm.name, s]["noise"][kind], headline) for s in splits]
             for arm in recipe.arms
         }
     return found
+
+
+def _mean_under_noise(levels: Sequence[Result], headline: str) -> float:
+    """Over the levels above zero; over all if there is no other."""
+    noisy = [level[headline] for level in levels if level["level"] > 0]
+    return _mean(noisy or [level[headline] for level in levels])
 
 
 def _comparisons(

@@ -1,0 +1,29 @@
+from rightreasons.report._tables import arms_table, comparisons_table, cost_table, noise_tables
+from rightreasons.runs import RunDirectory
+
+
+def test_every_row_has_a_cell_for_every_column(image_run: RunDirectory, table_run: RunDirectory) -> None:
+    for run in (image_run, table_run):
+        metrics = run.metrics()
+        for table in (arms_table(metrics, "95%"), comparisons_table(metrics, "95%"), cost_table(metrics)):
+            assert {len(row) for row in table["rows"]} == {len(table["columns"]) + 1}
+
+
+def test_scores_under_noise_are_listed_by_level(image_run: RunDirectory) -> None:
+    gaussian, pepper = noise_tables(image_run.metrics())
+    assert (gaussian["title"], gaussian["levels"]) == ("Gaussian noise", ["0", "0.2"])
+    assert pepper["levels"] == ["0.1"]
+    assert [row[0] for row in gaussian["rows"]] == ["Plain", "Smooth <b>", "Decay"]
+
+
+def test_intervals_of_a_share_end_at_zero_and_one(image_run: RunDirectory) -> None:
+    for row in arms_table(image_run.metrics(), "95%")["rows"]:
+        low, high = (float(end) for end in row[2].split(" to "))
+        assert 0 <= low <= high <= 1
+
+
+def test_what_arms_and_weights_there_were(table_run: RunDirectory) -> None:
+    rows = arms_table(table_run.metrics(), "95%")["rows"]
+    assert [(row[0], row[-1]) for row in rows] == [("Plain", "–"), ("Sparse", "0.1")]
+    assert comparisons_table(table_run.metrics(), "95%")["rows"][0][1] == "Clean test data"
+    assert "Gini of attributions" in cost_table(table_run.metrics())["columns"]

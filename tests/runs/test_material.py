@@ -1,0 +1,92 @@
+import pytest
+import torch
+
+import rightreasons as rr
+from rightreasons import priors, tasks, training
+from rightreasons.core._errors import RecipeError
+from rightreasons.recipes import parse
+from rightreasons.runs import _material as material
+from tests.runs.cases import IMAGES, TABLE, images, table
+
+
+def test_parts_are_the_splits_of_the_recipe_and_share_no_row() -> None:
+    found = material.parts(table(), 1)
+    assert [len(found.train), len(found.validation), len(found.test)] == [60, 40, 50]
+    assert not set(found.train.ids) & set(found.test.ids)
+    assert not set(found.validation.ids) & set(found.test.ids)
+    assert found.train.ids != material.parts(table(), 0).train.ids
+
+
+def test_preprocessing_is_fitted_on_training_rows_only() -> None:
+    found = material.parts(table(), 0)
+    torch.testing.assert_close(found.train.x.mean(0), torch.zeros(found.train.x.shape[1]), atol=1e-5, rtol=0)
+    assert float(found.test.x.mean(0).abs().max()) > 0.01
+
+
+def test_images_are_rescaled_where_the_recipe_says_so() -> None:
+    recipe = parse(IMAGES.replace("splits: 2", "splits: 2, bounds: [-0.5, 0.5]"))
+    assert float(material.parts(recipe, 0).train.x.min()) == -0.5
+    assert material.parts(images(), 0).preprocessing is None
+
+
+@pytest.mark.parametrize(("recipe", "task"), [(images(), tasks.MultiClass(10)), (table(), tasks.Binary())])
+def test_the_data_say_what_the_task_is(recipe: object, task: object) -> None:
+    assert material.task_of(recipe) == task  # pyright: ignore[reportArgumentType]
+
+
+def test_a_task_that_is_said_is_kept() -> None:
+    said = parse(TABLE + "\ntask: {name: binary, weights: [1, 4]}\n")
+    assert material.task_of(said) == tasks.Binary(weights=(1.0, 4.0))
+
+
+def test_models_fit_the_data_and_depend_on_the_seed_alone() -> None:
+    row = material.parts(images(), 0).train.x[0]
+    one, same, other = (material.model_of(images(), row, seed) for seed in (1, 1, 2))
+    assert one(row[None]).shape == (1, 10)
+    pairs = list(zip(one.parameters(), same.parameters(), other.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b, _ in pairs)
+    assert any(not torch.equal(a, c) for a, _, c in pairs)
+
+
+def test_terms_have_their_weight_times_their_factor() -> None:
+    text = TABLE.replace("{prior: gini}", "{prior: gini, factor: 2, every: 3}, {regulariser: weight_l1}")
+    arm = parse(text).arms[1]
+    gini, decay = material.terms_of(arm, 0.1, torch.zeros(4, 3))
+    assert isinstance(gini, training.Penalty)
+    assert (gini.weight, gini.every, gini.name) == (0.2, 3, "gini_0")
+    assert gini.prior == priors.Gini()
+    assert isinstance(decay, training.WeightL1)
+    assert (decay.weight, decay.name) == (0.1, "weight_l1_1")
+    assert material.terms_of(arm, None, torch.zeros(4, 3)) == []
+
+
+def test_references_are_training_rows_or_the_batch() -> None:
+    rows = torch.randn(4, 3)
+    for said, expected in (("train", rows), ("batch", "batch")):
+        text = TABLE.replace(
+            "{prior: gini}", f"{{prior: gini, attribution: {{name: expected_gradients, references: {said}}}}}"
+        )
+        named = parse(text).arms[1].terms[0].attribution
+        assert named is not None
+        method = material.attribution_of(named, rows)
+        assert isinstance(method, rr.ExpectedGradients)
+        assert method.references is expected or torch.equal(method.references, rows)  # pyright: ignore[reportArgumentType]
+
+
+def test_other_methods_need_no_references() -> None:
+    text = TABLE.replace(
+        "{prior: gini}", "{prior: gini, attribution: {name: integrated_gradients, steps: 7}}"
+    )
+    named = parse(text).arms[1].terms[0].attribution
+    assert named is not None
+    assert repr(material.attribution_of(named, torch.zeros(1, 1))).startswith("IntegratedGradients")
+
+
+def test_rehearsal_of_a_good_recipe_says_nothing() -> None:
+    material.rehearse(images())
+
+
+def test_rehearsal_names_what_is_wrong() -> None:
+    text = TABLE.replace("name: mlp", "name: cnn, channels: [2]").replace("hidden: [8]", "hidden: 8")
+    with pytest.raises(RecipeError, match=r"^tiny-table: "):
+        material.rehearse(parse(text))
