@@ -21,7 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "rightreasons"
 BASE = ("torch", "numpy", "jaxtyping")
 # What a user's own loop needs: works without any extra.
-LIGHT = ["rightreasons", "rightreasons.priors", "rightreasons.tasks", "rightreasons.training"]
+LIGHT = [
+    "rightreasons",
+    "rightreasons.attacks",
+    "rightreasons.metrics",
+    "rightreasons.models",
+    "rightreasons.priors",
+    "rightreasons.stats",
+    "rightreasons.tasks",
+    "rightreasons.training",
+]
 PACKAGES = sorted(
     f"rightreasons.{found.name}"
     for found in pkgutil.iter_modules([str(SOURCE)])
