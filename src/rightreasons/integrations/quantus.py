@@ -1,0 +1,58 @@
+"""Our methods as explanation functions of Quantus, which is not needed for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rightreasons.attribution import Attribution
+from rightreasons.core._errors import InputError
+
+__all__ = ["explain_func"]
+
+
+def explain_func(
+    method: Attribution, *, generator: torch.Generator | None = None
+) -> Callable[..., np.ndarray]:
+    """The method as an `explain_func` of Quantus: arrays in, an array out.
+
+        quantus.MaxSensitivity()(model=net, x_batch=x, y_batch=y, a_batch=None, explain_func=explain_func(method))
+
+    Inputs take the precision and device of the model (or `device=`). The maps are returned as they are: `normalise`,
+    `abs` and `softmax`, which Quantus passes on, are its own business. One-channel maps (Grad-CAM) are repeated by
+    Quantus.
+
+    Args:
+        method: any method of this package for one input.
+        generator: CPU generator of the draws; None advances the global one, as Quantus's repeated calls expect.
+
+    Returns:
+        (model, inputs, targets, **settings) -> maps, float arrays of the shape of the inputs.
+
+    Raises:
+        InputError: with `channel_first=False`.
+
+    Example:
+        >>> import torch, rightreasons as rr
+        >>> explain = explain_func(rr.Gradient())
+        >>> explain(torch.nn.Linear(3, 2), np.ones((4, 3)), np.zeros(4, dtype=int), device="cpu").shape
+        (4, 3)
+    """
+
+    def explain(model: nn.Module, inputs: np.ndarray, targets: np.ndarray, **settings: Any) -> np.ndarray:
+        if settings.get("channel_first") is False:
+            raise InputError(
+                "models of PyTorch read channels first: pass channel_first=True and (B, C, H, W)."
+            )
+        parameter = next(model.parameters(), torch.empty(0))
+        device = settings.get("device") or parameter.device
+        x = torch.as_tensor(np.asarray(inputs)).to(device=device, dtype=parameter.dtype)
+        y = torch.as_tensor(np.asarray(targets)).to(device=device, dtype=torch.long)
+        maps = method(model, x, y.reshape(-1) if y.dim() < 2 else y, generator=generator)
+        if not isinstance(maps, torch.Tensor):
+            raise InputError(f"Quantus explains one input; {method!r} gave {len(maps)} maps.")
+        return maps.detach().cpu().numpy()
+
+    return explain
