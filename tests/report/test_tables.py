@@ -16,10 +16,16 @@ def test_scores_under_noise_are_listed_by_level(image_run: RunDirectory) -> None
     assert [row[0] for row in gaussian["rows"]] == ["Plain", "Smooth <b>", "Decay"]
 
 
-def test_intervals_of_a_share_end_at_zero_and_one(image_run: RunDirectory) -> None:
-    for row in arms_table(image_run.metrics(), "95%")["rows"]:
+def test_two_splits_are_listed_and_more_have_an_interval(image_run: RunDirectory) -> None:
+    metrics = image_run.metrics()
+    table = arms_table(metrics, "95%")
+    assert table["columns"][1] == "Each split"
+    assert table["rows"][0][2] == ", ".join(f"{s:.3f}" for s in metrics["arms"][0]["test"]["accuracy"])
+    table = arms_table(metrics | {"splits": 10}, "95%")
+    assert table["columns"][1] == "95% interval"
+    for row in table["rows"]:
         low, high = (float(end) for end in row[2].split(" to "))
-        assert 0 <= low <= high <= 1
+        assert 0 <= low <= high <= 1  # a share ends there
 
 
 def test_what_arms_and_weights_there_were(table_run: RunDirectory) -> None:

@@ -1,28 +1,33 @@
 """The numbers behind the figures, as tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rightreasons.report._words import duration, interval, mean, metric_name, number, outcome_title, signed
 
 Table = dict[str, Any]
 
+_TOO_FEW = 3
+"""Up to so many splits the scores themselves say more than an interval of their mean."""
+
 
 def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
     """Scores on clean test data, and the weights that were chosen, one row for each arm."""
     others = [name for name in metrics["arms"][0]["test"] if name != metrics["headline"]]
+    several = metrics["splits"] > _TOO_FEW
     rows = [
         [
             arm["name"],
             number(arm["interval"]["mean"]),
-            _ends(arm["interval"], metrics),
+            _ends(arm["interval"], metrics) if several else _each(arm["test"][metrics["headline"]]),
             *(number(mean(arm["test"][name])) for name in others),
             _weights(arm),
         ]
         for arm in metrics["arms"]
     ]
     names = [_capital(metric_name(name)) for name in (metrics["headline"], *others)]
-    return {"columns": [names[0], f"{confidence} interval", *names[1:], "Weights chosen"], "rows": rows}
+    second = f"{confidence} interval" if several else "Each split"
+    return {"columns": [names[0], second, *names[1:], "Weights chosen"], "rows": rows}
 
 
 def comparisons_table(metrics: Mapping[str, Any], confidence: str) -> Table:
@@ -52,12 +57,14 @@ def _capital(text: str) -> str:
 
 def _ends(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """An interval, cut where the metric ends."""
-    if found["low"] is None:
-        return "–"
     low, high = found["low"], found["high"]
     if metrics["headline"] in ("auc", "accuracy"):
         low, high = max(low, 0.0), min(high, 1.0)
     return f"{number(low)} to {number(high)}"
+
+
+def _each(scores: Sequence[float]) -> str:
+    return ", ".join(number(score) for score in scores)
 
 
 def _weights(arm: Mapping[str, Any]) -> str:
