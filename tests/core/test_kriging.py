@@ -148,7 +148,9 @@ def test_a_feature_no_draw_saw_the_model_read_gets_nothing_and_the_rest_stays_co
     assert bool((maps[:, 1] == 0).all())
     torch.testing.assert_close(maps.sum(1), differences.mean(1), rtol=0, atol=1e-10)
     both = maps_of(lambda x: smooth(x) + other(x))
-    assert (both - maps_of(smooth) - maps).abs().max() > 1e-4, "what that costs: linearity between such models"
+    assert (both - maps_of(smooth) - maps).abs().max() > 1e-4, (
+        "what that costs: linearity between such models"
+    )
 
 
 def test_converges_to_the_exact_expectation():
