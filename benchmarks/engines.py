@@ -123,22 +123,32 @@ def times(layout: Any, clock: Callable[[], float] = time.perf_counter) -> dict[s
     }
 
 
+def resident(field: str) -> float:
+    """Megabytes resident now (VmRSS) or at most (VmHWM); where there is no /proc, at most in both cases."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would count what the parent process held before this one was started
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines[field].split()[0]) / 2**10
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 def peak(engine: str, draws: int) -> float:
     """Megabytes one step takes above what the process had; to be run in a process of its own."""
     run = step(None if engine == "plain step" else engine, draws=draws)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident("VmRSS")
     run()
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return kilobytes / (2**20 if sys.platform == "darwin" else 2**10)
+    return resident("VmHWM") - before
 
 
-def memory() -> dict[str, dict[str, int]]:
+def memory(threads: int) -> dict[str, dict[str, int]]:
     """Peak extra megabytes by engine and number of draws, each in a fresh process."""
     table: dict[str, dict[str, int]] = {}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     for engine in ("plain step", *ENGINES):
         for draws in DRAWS if engine != "plain step" else (1,):
             command = [sys.executable, __file__, "--peak", engine, "--draws", str(draws)]
-            printed = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+            printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
             table.setdefault(engine, {})[str(draws)] = round(float(printed.stdout))
     return table
 
@@ -191,7 +201,7 @@ def main() -> None:
     results: dict[str, Any] = {"machine": machine(), "clock": "CPU" if asked.busy else "wall"}
     layouts = {"contiguous": None, "channels_last": torch.channels_last}
     results["time"] = {name: times(layout, clock) for name, layout in layouts.items()}
-    results["memory_megabytes"] = memory()
+    results["memory_megabytes"] = memory(torch.get_num_threads())
     measured = {name: results["time"]["contiguous"].get(name, {}).get("plain_steps") for name in TARGETS}
     row = results["memory_megabytes"]["Recompute"]
     measured["Recompute 64 draws / 4 draws"] = round(row["64"] / row["4"], 2)
