@@ -14,6 +14,8 @@ from tests.attribution.helpers import TOLERANCE, assert_same_state, relative, se
 from tests.cases import CASES, CATALOGUE, PICTURES, Catalogued
 from tests.networks import CNN, labels
 
+# Run-time type checks of every inner function are half of the time, and all other files of these methods have them.
+pytestmark = pytest.mark.usefixtures("unchecked")
 every_case = pytest.mark.parametrize("case", CATALOGUE, ids=lambda case: case.name)
 
 
@@ -73,13 +75,13 @@ def test_a_bfloat16_model_gives_finite_float32_maps(case: Catalogued, y: Tensor)
 
 
 @every_case
-@pytest.mark.parametrize("chunk", [1, 3, 64])
+@pytest.mark.parametrize("chunk", [1, 3])
 def test_chunks_change_nothing(case: Catalogued, chunk: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
     assert relative(call(case, model, x, y, chunk=chunk), call(case, model, x, y)) < TOLERANCE[torch.float64]
 
 
 @every_case
-@pytest.mark.parametrize("chunk", [1, 4])
+@pytest.mark.parametrize("chunk", [1, 3])
 def test_no_forward_pass_has_more_rows_than_the_chunk(
     case: Catalogued, chunk: int, model: nn.Module, x: Tensor, y: Tensor
 ) -> None:
@@ -88,12 +90,6 @@ def test_no_forward_pass_has_more_rows_than_the_chunk(
     case.method(model, x, y, chunk=chunk)
     case.method.explain(model, x, y, chunk=chunk)
     assert max(rows) <= chunk
-
-
-@every_case
-def test_chunk_must_be_positive(case: Catalogued, model: nn.Module, x: Tensor, y: Tensor) -> None:
-    with pytest.raises(rr.InputError, match="chunk is the most model rows in one forward pass"):
-        case.method(model, x, y, chunk=0)
 
 
 @every_case
@@ -143,8 +139,9 @@ def awkward_model(fuse: int) -> nn.Module:
 
 
 @every_case
-@pytest.mark.parametrize("fuse", [-1, 1, 2], ids=["no error", "error at once", "error later"])
-@pytest.mark.parametrize("use", ["maps", "graph", "explain"])
+@pytest.mark.parametrize(
+    ("use", "fuse"), [("maps", -1), ("maps", 2), ("explain", -1), ("explain", 1), ("graph", -1), ("graph", 1)]
+)
 def test_model_inputs_and_settings_are_left_as_found(
     case: Catalogued, fuse: int, use: str, x: Tensor, y: Tensor
 ) -> None:
@@ -252,20 +249,19 @@ def test_maps_depend_on_the_weights(case: Catalogued, model: nn.Module, x: Tenso
 
 
 @every_case
-@pytest.mark.parametrize("bad", ["nan", "rows", "target"])
 def test_bad_input_is_refused_like_everywhere(
-    case: Catalogued, bad: str, model: nn.Module, x: Tensor, y: Tensor
+    case: Catalogued, model: nn.Module, x: Tensor, y: Tensor
 ) -> None:
-    if bad == "nan":
-        x[0, 0, 0, 0] = torch.nan
-        with pytest.raises(rr.InputError, match="NaN or infinite"):
-            case.method(model, x, y)
-    elif bad == "rows":
-        with pytest.raises(rr.InputError, match="no rows"):
-            case.method(model, x[:0], y[:0])
-    elif case.reads_model:
+    with pytest.raises(rr.InputError, match="chunk is the most model rows in one forward pass"):
+        case.method(model, x, y, chunk=0)
+    with pytest.raises(rr.InputError, match="no rows"):
+        case.method(model, x[:0], y[:0])
+    if case.reads_model:
         with pytest.raises(rr.TargetError, match="say which is explained"):
             case.method(model, x)
+    x[0, 0, 0, 0] = torch.nan
+    with pytest.raises(rr.InputError, match="NaN or infinite"):
+        case.method(model, x, y)
 
 
 def test_labels_are_used() -> None:
