@@ -93,7 +93,8 @@ class IntegratedGradients(PathAttribution):
 
     Example:
         >>> import torch, rightreasons as rr
-        >>> rr.IntegratedGradients(steps=8)(lambda x: (x**2).sum(1), torch.tensor([[1.0, 3.0]]))
+        >>> maps = rr.IntegratedGradients(steps=8)(lambda x: (x**2).sum(1), torch.tensor([[1.0, 3.0]]))
+        >>> maps.round(decimals=4)
         tensor([[1., 9.]])
     """
 
