@@ -4,9 +4,12 @@
 
     maps = rr.ExpectedGradients(references)(model, x, y)
 
-Attribution methods, estimators and quadratures are here; `rr.priors`, `rr.training`, `rr.tasks`, `rr.models`,
-`rr.data` and `rr.stats` hold the rest.
+Attribution methods, estimators and quadratures are here; `rr.priors`, `rr.training`, `rr.tasks`, `rr.metrics`,
+`rr.attacks`, `rr.models`, `rr.data` and `rr.stats` hold the rest.
 """
+
+from importlib import import_module
+from typing import Any
 
 from rightreasons import attribution
 from rightreasons.attribution import *  # noqa: F403
@@ -37,3 +40,12 @@ __all__ = [
     "TargetError",
     "__version__",
 ]
+
+_PACKAGES = ("attacks", "data", "integrations", "metrics", "models", "priors", "stats", "tasks", "training")
+
+
+def __getattr__(name: str) -> Any:
+    """`rr.training` and its siblings, imported when they are first named."""
+    if name in _PACKAGES:
+        return import_module(f"rightreasons.{name}")
+    raise AttributeError(f"module 'rightreasons' has no attribute {name!r}")

@@ -139,6 +139,11 @@ def rehearse(recipe: Recipe) -> None:
         model, task = model_of(recipe, few.x[0], seed=0), task_of(recipe)
     except RightReasonsError as error:
         raise RecipeError(f"{recipe.name}: {_line(error)}") from error
+    how = recipe.training.optimizer
+    try:
+        names.optimizer(how.name, how.fields)(model.parameters())
+    except (ValueError, TypeError) as error:  # torch checks its own numbers
+        raise RecipeError(f"{recipe.name}: training.optimizer: {_line(error)}") from error
     for arm in recipe.arms:
         try:
             terms = terms_of(arm, arm.weights[-1] if arm.weights else None, found.train.x)

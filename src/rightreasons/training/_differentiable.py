@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias, final
 
 import torch
@@ -13,11 +14,12 @@ from rightreasons.core._grad import loss_gradients
 from rightreasons.core._inputs import Inputs, as_tuple
 from rightreasons.core._score import Target
 
-Verdict: TypeAlias = Literal["complete", "missing", "wrong", "independent"]
+Verdict: TypeAlias = Literal["complete", "missing", "wrong", "independent", "undecided"]
 
 _SEED = 0
 _TOLERANCE = {torch.float64: 1e-3, torch.float32: 5e-2}
-_STEP = {torch.float64: 1e-5, torch.float32: 3e-3}
+_STEPS = {torch.float64: (1e-4, 1e-5, 1e-6, 1e-7), torch.float32: (1e-2, 3e-3, 1e-3, 3e-4)}
+"""Lengths of finite differences: short ones cross fewer kinks of ReLU networks, long ones suffer less from rounding."""
 
 
 @final
@@ -28,7 +30,8 @@ class Differentiability:
     Attributes:
         verdicts: for each trainable parameter: "complete" (autograd agrees with finite differences), "missing" (it
             moves the maps and gets no gradient), "wrong" (it gets another gradient than finite differences show: a
-            part of the graph is cut), "independent" (it does not move the maps, as the last bias does not).
+            part of the graph is cut), "independent" (it does not move the maps, as the last bias does not), "undecided"
+            (finite differences of different lengths disagree with each other: kinks, or rounding in float32).
     """
 
     verdicts: dict[str, Verdict]
@@ -55,9 +58,9 @@ def check_differentiable(
     """Compare the gradient that parameters get from a map with finite differences, parameter by parameter.
 
     A fixed random projection of the maps is differentiated by autograd, and along one random direction in each
-    parameter by central differences. Cost: two maps for each parameter tensor. The model is left as found.
-    In float64 the comparison is sharp; in float32, or across ReLU kinks, small parameters can be misjudged: pass
-    `copy.deepcopy(model).double()` when in doubt.
+    parameter by central differences. Cost: eight maps for each parameter tensor. The model is left as found.
+    In float64 the comparison is sharp. In float32, and across the kinks of ReLU networks, a parameter can stay
+    "undecided": then pass `copy.deepcopy(model).double()`, or a smooth twin of the network.
 
     Args:
         method_or_callable: a method of this package, a callable (model, inputs, target) -> maps, or a captum object
@@ -108,21 +111,31 @@ def _verdict(project: Callable[..., Tensor], parameter: nn.Parameter, grad: Tens
     direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter)
     norm = parameter.detach().norm().clamp(min=1e-2)
     direction *= norm / direction.norm().clamp(min=1e-12)
-    expected, noise = _central_difference(project, parameter, direction)
     got = 0.0 if grad is None else float((grad * direction).sum())
     tolerance = _TOLERANCE.get(parameter.dtype, 5e-2)
-    if abs(expected) <= noise and abs(got) <= max(noise, tolerance * abs(expected)):
-        return "independent"
-    if abs(got - expected) <= tolerance * max(abs(got), abs(expected)) + noise:
+    steps = _STEPS.get(parameter.dtype, (1e-1, 1e-2))
+    found = [_central_difference(project, parameter, direction, step) for step in steps]
+    if all(abs(expected) <= noise for expected, noise in found):
+        return "independent" if abs(got) <= max(noise for _, noise in found) else "wrong"
+    if any(_agree(got, expected, noise, tolerance) for expected, noise in found):
         return "complete"
-    return "missing" if abs(got) <= noise else "wrong"
+    sure = any(
+        _agree(first, second, 0.0, tolerance) and abs(first) > noise and abs(second) > other
+        for (first, noise), (second, other) in pairwise(found)
+    )
+    if not sure:
+        return "undecided"
+    return "missing" if abs(got) <= min(noise for _, noise in found) else "wrong"
+
+
+def _agree(first: float, second: float, noise: float, tolerance: float) -> bool:
+    return abs(first - second) <= tolerance * max(abs(first), abs(second)) + noise
 
 
 def _central_difference(
-    project: Callable[..., Tensor], parameter: nn.Parameter, direction: Tensor
+    project: Callable[..., Tensor], parameter: nn.Parameter, direction: Tensor, step: float
 ) -> tuple[float, float]:
     """The derivative along `direction`, and how much of it may be rounding."""
-    step = _STEP.get(parameter.dtype, 1e-2)
     before = parameter.detach().clone()
     values = []
     try:

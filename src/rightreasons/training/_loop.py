@@ -89,28 +89,28 @@ def fit(
         InputError: data or numbers that cannot be used, or a checkpoint of another run in `directory`.
         DivergedError: the loss became NaN or infinite; the model holds the weights before that step.
     """
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("accumulate", accumulate)):
-        if value is not None and value < 1:
-            raise InputError(f"{name} must be at least 1; got {value}.")
+    _check_numbers(epochs, batch_size, accumulate, patience, clip, checkpoint_every)
     rows = Rows(train, "train")
+    size = batch_size or len(rows)
+    _check_batches(objective, len(rows), size, drop_last)
     judged = None if validation is None else Rows(validation, "validation")
     run = Run(
         objective,
         _fabric(accelerator, devices, precision),
         (optimizer or torch.optim.Adam)([p for p in objective.parameters() if p.requires_grad]),
         scheduler,
-        Plan(seed, len(rows), batch_size or len(rows), accumulate, clip, drop_last, checkpoint_every),
+        Plan(seed, len(rows), size, accumulate, clip, drop_last, checkpoint_every),
         None if directory is None else Path(directory),
     )
     run.resume()
     state = run.state
-    with _quiet_random_state(), _bar(progress, epochs, state.epoch) as show:
+    with _training_state(), _bar(progress, epochs, state.epoch) as show:
         while state.epoch < epochs and not _out_of_patience(state, patience):
             started = perf_counter()
             for number, indices in run.batches():
                 batch = rows.take(indices)
                 losses = run.losses(batch, number, augment)
-                _check_finite(losses, state, number)
+                _check_finite(losses, run, number)
                 run.update(losses, number)
             record = run.record(perf_counter() - started)
             if judged is not None:
@@ -133,9 +133,48 @@ def _fabric(accelerator: str, devices: int, precision: Any) -> Any:
     return fabric
 
 
-def _check_finite(losses: Losses, state: Progress, number: int) -> None:
+def _check_numbers(
+    epochs: int,
+    batch_size: int | None,
+    accumulate: int,
+    patience: int | None,
+    clip: float | None,
+    checkpoint_every: int | None,
+) -> None:
+    counts = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "accumulate": accumulate,
+        "patience": patience,
+        "checkpoint_every": checkpoint_every,
+    }
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise InputError(f"{name} must be at least 1; got {value}.")
+    if clip is not None and not clip > 0:
+        raise InputError(f"clip is the largest gradient norm, more than 0; got {clip}.")
+
+
+def _check_batches(objective: Objective, rows: int, size: int, drop_last: bool) -> None:
+    """Raise now what would otherwise end the first epoch."""
+    if drop_last and size > rows:
+        raise InputError(
+            f"drop_last=True leaves no batch: {rows} rows are fewer than batch_size={size}. Use a smaller batch_size."
+        )
+    last = size if drop_last or rows % size == 0 else rows % size
+    for term in objective.terms:
+        references = getattr(getattr(term, "attribution", None), "references", None)
+        if isinstance(references, str) and min(size, last) == 1:
+            raise InputError(
+                f"references='batch' needs two rows in every batch, and {rows} rows in batches of {size} leave one "
+                "with a single row. Pass drop_last=True, or another batch_size."
+            )
+
+
+def _check_finite(losses: Losses, run: Run, number: int) -> None:
     if bool(torch.isfinite(losses.total)):
         return
+    run.optimizer.zero_grad(set_to_none=True)
     parts = {"task": losses.task, **losses.penalties}
     bad = [
         f"{name} = {float(value.detach())}"
@@ -143,7 +182,7 @@ def _check_finite(losses: Losses, state: Progress, number: int) -> None:
         if not bool(torch.isfinite(value))
     ]
     raise DivergedError(
-        f"the loss is not finite at epoch {state.epoch + 1}, batch {number + 1} ({', '.join(bad) or 'the sum'}). "
+        f"the loss is not finite at epoch {run.state.epoch + 1}, batch {number + 1} ({', '.join(bad) or 'the sum'}). "
         "The model holds the weights before this step. Lower the rate or the penalty's weight, or clip gradients."
     )
 
@@ -155,9 +194,10 @@ def _out_of_patience(state: Progress, patience: int | None) -> bool:
 
 
 @contextmanager
-def _quiet_random_state() -> Iterator[None]:
+def _training_state() -> Iterator[None]:
+    """Gradients on, and the caller's random state as found afterwards."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=list(devices)):
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=list(devices)):
         yield
 
 

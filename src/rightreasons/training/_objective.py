@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, NamedTuple, final
 
 import torch
@@ -201,10 +201,11 @@ class Objective(nn.Module):
             return self._current(term, weight)
         if term.name not in self.measured:
             task_norm, term_norm = self._norm(task), self._norm(value)
-            if term_norm == 0:
+            if not 0 < task_norm < inf or not 0 < term_norm < inf:
                 raise InputError(
-                    f"weight='auto' cannot be found: the gradient of {term.name!r} is zero at step {self.step}. "
-                    "Give a number, or measure later: Auto(ratio, at=...)."
+                    f"weight='auto' cannot be found at step {self.step}: the gradient of the task has norm "
+                    f"{task_norm:.3g}, that of {term.name!r} {term_norm:.3g}. Give a number, or measure later: "
+                    "Auto(ratio, at=...)."
                 )
             self.measured[term.name] = weight.ratio * task_norm / term_norm
         return self.measured[term.name]

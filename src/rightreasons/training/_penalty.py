@@ -86,7 +86,7 @@ class Penalty:
             independent maps replaces prior(phi).
         every: penalise every so many steps only.
         input: for models with several inputs, the position of the one whose map is penalised.
-        name: in results; None: the prior's class name.
+        label: its name in results; None: the prior's class name.
 
     Raises:
         InputError: `rows` or `draws` do not go with the prior, or a number is out of range.
@@ -105,8 +105,8 @@ class Penalty:
         check_weight(self.weight)
         if not 0 < self.rows <= 1:
             raise InputError(f"rows is a fraction in (0, 1]; got {self.rows}.")
-        if self.every < 1:
-            raise InputError(f"every counts steps, at least 1; got {self.every}.")
+        if not isinstance(self.every, int) or self.every < 1:
+            raise InputError(f"every counts steps, a whole number of at least 1; got {self.every}.")
         if self.rows < 1 and self.coupled:
             raise InputError(
                 f"{self.prior!r} depends on the batch as a whole, so a part of its rows has another value "

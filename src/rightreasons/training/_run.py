@@ -1,7 +1,9 @@
 """The state of a run: what is trained, how far it is, and what a checkpoint holds."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -45,16 +47,6 @@ class Plan:
     clip: float | None
     drop_last: bool
     checkpoint_every: int | None
-
-    @property
-    def identity(self) -> dict[str, int]:
-        """What a checkpoint must have in common with the run that goes on from it."""
-        return {
-            "seed": self.seed,
-            "rows": self.rows,
-            "batch_size": self.batch_size,
-            "accumulate": self.accumulate,
-        }
 
     @property
     def batches(self) -> int:
@@ -152,7 +144,7 @@ class Run:
         if self.directory is None or self.fabric.global_rank != 0:
             return
         parts = {
-            "identity": self.plan.identity,
+            "identity": self.identity(),
             "progress": vars(self.state),
             "objective": self.objective.state_dict(),
             "optimizer": self.bare_optimizer.state_dict(),
@@ -161,21 +153,38 @@ class Run:
         }
         save_checkpoint(self.directory, self.state.steps, parts)
 
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must have in common with the run that goes on from it."""
+        plan = {key: value for key, value in vars(self.plan).items() if key != "checkpoint_every"}
+        shapes = [(name, tuple(p.shape)) for name, p in self.objective.named_parameters()]
+        return plan | {
+            "parameters": _fingerprint(shapes),
+            "task and terms": _fingerprint((self.objective.task, self.objective.terms)),
+            "optimizer": _fingerprint((type(self.bare_optimizer).__name__, self.bare_optimizer.defaults)),
+        }
+
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one."""
         found = None if self.directory is None else load_checkpoint(self.directory)
         if found is None:
             return
-        if found["identity"] != self.plan.identity:
+        own = self.identity()
+        differing = [key for key in own if found["identity"].get(key) != own[key]]
+        if differing:
             raise InputError(
-                f"{self.directory} holds a checkpoint of another run ({found['identity']}; this one is "
-                f"{self.plan.identity}). Use another directory, or remove it."
+                f"{self.directory} holds a checkpoint of another run: {', '.join(differing)} differ. "
+                "Use another directory, or remove it."
             )
         self.objective.load_state_dict(found["objective"])
         self.bare_optimizer.load_state_dict(found["optimizer"])
         if self.schedule is not None:
             self.schedule.load_state_dict(found["schedule"])
         self.state, self.best = Progress(**found["progress"]), found["best"]
+
+
+def _fingerprint(value: Any) -> str:
+    """A digest of how `value` prints, memory addresses left out."""
+    return blake2b(re.sub(r" at 0x[0-9a-f]+", "", repr(value)).encode(), digest_size=8).hexdigest()
 
 
 def _on(fabric: Any, batch: Batch) -> Batch:

@@ -1,0 +1,112 @@
+"""Writes docs/measured.md from the committed result files: `python benchmarks/_page.py`. A test compares the two."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "measured.md"
+
+
+def page() -> str:
+    """The page as Markdown."""
+    sections = [
+        estimators(read("estimators")),
+        engines(read("engines-busy")),
+        metrics(read("metrics")),
+        attacks(read("attacks")),
+    ]
+    head = (
+        "# What was measured\n\nEvery figure on this page comes from a file in `benchmarks/results`, and every file "
+        "from the script of the same name, on the machine it states. `make bench` measures anew; "
+        "`python benchmarks/_page.py` writes this page.\n"
+    )
+    return "\n".join([head, *sections])
+
+
+def read(name: str) -> dict[str, Any]:
+    """A result file."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def estimators(found: Mapping[str, Any]) -> str:
+    """Draws saved by each estimator."""
+    columns = [
+        "stratified",
+        "control variate",
+        "complete",
+        "kriging, no f(r)",
+        "kriging",
+        "kriging, with forwards",
+    ]
+    rows = [
+        [
+            draws,
+            *(f"{found['median'][draws][name]:.1f}" for name in columns),
+            f"{found['least'][draws]['kriging']:.1f}",
+        ]
+        for draws in ("1", "4", "17", "50", "100")
+    ]
+    nets = ", ".join(found["saved"])
+    return (
+        "## Draws saved by the estimators of expected gradients\n\n"
+        f"How many independent draws have the squared error of n draws, divided by n: the median over "
+        f"{len(found['saved'])} trained networks ({nets}), {found['references']} references, {found['rows']} rows, "
+        f"{found['repetitions']} repetitions; last the network where kriging saves least. *With forwards* also counts "
+        "f at the references, shared by the rows.\n\n"
+        + table(["n", *columns, "kriging, worst network"], rows)
+    )
+
+
+def engines(found: Mapping[str, Any]) -> str:
+    """Cost of a training step."""
+    times = found["time"]["contiguous"]
+    rows = [[name, f"{row['plain_steps']:.2f}"] for name, row in times.items()]
+    memory = found["memory_megabytes"]
+    draws = list(max(memory.values(), key=len))
+    peaks = [[name, *(str(row.get(k, "")) for k in draws)] for name, row in memory.items()]
+    return (
+        "## Cost of a penalty in training\n\n"
+        "A training step with expected gradients (one draw) and squared maps on six 3x3 convolutions, batch 64 at "
+        f"32x32, in plain "
+        f"steps ({found['clock']} time, threads: {found['machine']['threads']}); the arithmetic limit is 2.33, "
+        "and 1.33 with a quarter of the rows.\n\n" + table(["arm", "plain steps"], rows) + "\n"
+        "Peak memory of a step above model and data, in MB, by draws for each row:\n\n"
+        + table(["engine", *(f"k = {k}" for k in draws)], peaks)
+    )
+
+
+def metrics(found: Mapping[str, Any]) -> str:
+    """Speed of LENS."""
+    ratios = found["ratios over windows 1-3"]
+    names = list(next(iter(ratios.values())))
+    rows = [[name, *(f"{ratios[maps][name]:.3g}" for maps in ratios)] for name in names]
+    return (
+        "## Locality-aware metrics\n\n64 maps of 224x224, k = 1000, windows 1 to 3 together, processor time on one "
+        "thread; *loop* is the published per-pixel algorithm, *floor* a top-k and one max-pooling for each window.\n\n"
+        + table(["ratio", *ratios], rows)
+    )
+
+
+def attacks(found: Mapping[str, Any]) -> str:
+    """Speed of attacks."""
+    setting = found["setting"]
+    rows = [[name, f"{ratio:.1f}"] for name, ratio in found["ratios"].items()]
+    return (
+        f"## Attacks on attributions\n\nThe top-k attack on the gradient of {setting['images']} MNIST digits, "
+        f"{setting['steps']} steps, processor time on {setting['threads']} thread.\n\n"
+        + table(["ratio", ""], rows)
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")

@@ -1,0 +1,39 @@
+"""Figures in the documentation are those of the committed result files."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_page_of_measurements_is_what_the_result_files_say() -> None:
+    page = runpy.run_path(str(ROOT / "benchmarks" / "_page.py"))["page"]()
+    assert (ROOT / "docs" / "measured.md").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/which-method.md"])
+def test_ratios_quoted_elsewhere_are_on_that_page(document: str) -> None:
+    """A ratio is written as 13.8 times or 2.6 plain steps; each must be a cell of the page."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    cells = set(re.findall(r"[\d.]+", (ROOT / "docs" / "measured.md").read_text(encoding="utf-8")))
+    quoted = re.findall(r"(\d+\.\d+) (?:times|plain steps)", text)
+    assert set(quoted) <= cells
+
+
+def test_estimators_save_what_the_documentation_promises() -> None:
+    """At 1/6, 1/2 and all of 100 references: 3, 5 and 7 times in the median, and the default never loses."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "estimators.json").read_text(encoding="utf-8"))
+    for draws, goal in (("17", 3), ("50", 5), ("100", 7)):
+        assert found["median"][draws]["kriging"] >= goal
+        assert found["median"][draws]["kriging, with forwards"] >= goal
+    assert all(row["kriging"] > 1 and row["kriging, with forwards"] > 1 for row in found["least"].values())
+    assert len(found["saved"]) >= 6
+
+
+def test_a_penalty_costs_what_the_documentation_promises() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "engines-busy.json").read_text(encoding="utf-8"))
+    assert all(target["met"] for target in found["targets"].values())
