@@ -33,7 +33,7 @@ def magnitude(maps: Float[Tensor, "N *F"]) -> Float[Tensor, "N *S"]:
 class Goal(NamedTuple):
     """An attack, once the clean maps are known. Both functions take maps (N, *F) and which row each belongs to (N,).
 
-    Args:
+    Attributes:
         climb: what the search ascends, on maps of the surrogate, with a graph; None: steps in random directions.
         measure: what counts, on maps of the true model, in natural units.
         reached: a value of the measure that cannot be passed: rows that have it are done. None: there is none.

@@ -32,7 +32,7 @@ class MassCentre(AttributionAttack):
 
     Args:
         eps: radius in units of the inputs, a number or a tensor (*F).
-        norm, steps, step_size, restarts, bounds, mask: see `PGD`.
+        norm: see `PGD`, like `steps`, `step_size`, `restarts`, `bounds` and `mask`.
         random_start: must be True.
         surrogate: how ReLUs are smoothed where directions are computed; None: not at all.
         judge_every: the true model is consulted after every so many steps, and after the last.

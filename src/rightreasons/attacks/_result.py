@@ -30,7 +30,7 @@ class Status(StrEnum):
 class AttackEvaluations(NamedTuple):
     """Model rows that ran, over all rows, restarts and steps.
 
-    Args:
+    Attributes:
         direction: forward in a surrogate, each followed by a gradient and its gradient.
         judging: forward in the true model for the maps that are judged, each followed by a gradient.
         prediction: forward in the true model for labels and, with a gradient, for the way back to a lost one.
@@ -44,7 +44,7 @@ class AttackEvaluations(NamedTuple):
 class Summary(NamedTuple):
     """An attack in numbers; a failed attack is never quietly counted as robustness.
 
-    Args:
+    Attributes:
         attacked: rows that were not excluded.
         excluded: rows that were.
         failure_rate: share of the attacked rows with status `no_gain` or `label_lost`.

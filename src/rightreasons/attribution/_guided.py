@@ -127,7 +127,7 @@ class GuidedBackprop(ModifiedBackward):
         R_in = max(R_out, 0) * 1[z > 0]  at every ReLU z -> max(z, 0)
 
     Sharp pictures that say little about the class: measured to be nearly the same whatever output is asked for, and
-    invariant to the weights of the upper layers [nielsen2022] [adebayo2018]. A control rather than an explanation.
+    invariant to the weights of the upper layers [nielsen2022], [adebayo2018]. A control rather than an explanation.
     ReLU6, clamps, thresholds and maxima at 0 count as ReLUs; sigmoid, tanh and softmax keep their derivative; other
     rectifiers (leaky, ELU, GELU, SiLU, ...) are refused. A ReLU made by hand (x * (x > 0)) is not seen.
     Cost: one forward and one backward pass.

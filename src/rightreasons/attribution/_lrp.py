@@ -27,7 +27,7 @@ EPSILON = Epsilon()
 @final
 @dataclass(frozen=True, repr=False)
 class LRP(ModifiedBackward):
-    """Relevance of the output, handed back layer by layer until it reaches the input [bach2015] [montavon2019].
+    """Relevance of the output, handed back layer by layer until it reaches the input [bach2015], [montavon2019].
 
         R_j = sum_k z_jk / (sum_j z_jk) R_k,  z_jk the (modified) term of input j in output k of a linear layer
 

@@ -29,10 +29,11 @@ def predefined(
         DataError: no parts, no row of a part, a validation that is both named and asked for, or neither, several
             splits of which all would be the same; a cluster on two sides.
 
-    >>> parts = ("train", "test", "train", "validation")
-    >>> data = DataSet("d", torch.zeros(4, 1), torch.zeros(4), parts=parts)
-    >>> [part.tolist() for part in next(predefined(data))]
-    [[0, 2], [3], [1]]
+    Example:
+        >>> parts = ("train", "test", "train", "validation")
+        >>> data = DataSet("d", torch.zeros(4, 1), torch.zeros(4), parts=parts)
+        >>> [part.tolist() for part in next(predefined(data))]
+        [[0, 2], [3], [1]]
     """
     train, named, test = (_rows(data, part) for part in Split._fields)
     if not data.parts or not len(train) or not len(test):

@@ -53,9 +53,10 @@ def splits(
         DataError: sizes that are not sizes or add up to more than there is, or a part that would miss a class
             (any class when stratified; all but one otherwise), or labels that are all of one class.
 
-    >>> y = torch.tensor([0, 0, 0, 1, 1, 1])
-    >>> [len(part) for part in next(splits(y, count=1, train=2, validation=2))]
-    [2, 2, 2]
+    Example:
+        >>> y = torch.tensor([0, 0, 0, 1, 1, 1])
+        >>> [len(part) for part in next(splits(y, count=1, train=2, validation=2))]
+        [2, 2, 2]
     """
     y = _classes(data)
     sizes = _sizes(y.shape[0], (train, validation, test))

@@ -31,7 +31,7 @@ _HIGHEST_CHANCE = 0.99  # above, a hundredth of the scale is left and the adjust
 class LensResult(NamedTuple):
     """An overlap with the level that chance reaches; every field is (B,).
 
-    Args:
+    Attributes:
         observed: the published metric, in [0, 1]; NaN where a map ranks nothing or fewer than k positions exist.
         chance: the level c of unrelated maps, in [0, 1].
         adjusted: (observed - c) / (1 - c): 1 for equal sets, 0 at chance; NaN where c > .99.

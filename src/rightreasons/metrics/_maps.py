@@ -18,7 +18,7 @@ _WITH_CHANNELS = (4, 5)
 
 
 def channel_sum(maps: Shaped[Tensor, "B *F"]) -> Shaped[Tensor, "B *S"]:
-    """The sum over channels of absolute values: one value for each pixel, as published [ghorbani2019] [kamath2024].
+    """The sum over channels of absolute values: one value for each pixel, as published [ghorbani2019], [kamath2024].
 
     a_bs = sum_c |maps_bcs|
 

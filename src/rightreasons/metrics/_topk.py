@@ -27,7 +27,7 @@ from rightreasons.metrics._windows import graph_windows
 class DiverseTopK(NamedTuple):
     """Picks that keep their distance.
 
-    Args:
+    Attributes:
         mask: the picks, (B, *space).
         achieved: how many there are, (B,); fewer than k where no position was left.
     """

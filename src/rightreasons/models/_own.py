@@ -23,8 +23,9 @@ def from_path(name: str, folder: str | Path = ".") -> Callable[..., nn.Module]:
         name: "module:factory", or "package.module:factory" for `package/module.py`.
         folder: where the file is, such as that of the recipe.
 
-    Raises: InputError: a name of another form, no such file or factory, a file that cannot be imported, or one whose
-        name a module that was imported before has.
+    Raises:
+        InputError: a name of another form, no such file or factory, a file that cannot be imported, or one whose name
+            a module that was imported before has.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -57,7 +57,7 @@ def _gini(values: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
 
 @dataclass(frozen=True)
 class Gini:
-    """Minus the Gini coefficient of the attributions' magnitudes: concentrate on few features [erion2021] [hurley2009].
+    """Minus the Gini coefficient of the attributions' magnitudes: few features matter [erion2021], [hurley2009].
 
     global: -G(phibar), phibar_i = mean_b |phi_bi| over the batch (and over all ranks).
     sample: -mean_b G(|phi_b|).

@@ -23,7 +23,7 @@ _NORMALISATIONS = Literal["l2", None]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GraphLaplacian:
-    """Quadratic form of the graph Laplacian L = D - W: joined features should matter alike [erion2021] [smola2003].
+    """Quadratic form of the graph Laplacian L = D - W: joined features should matter alike [erion2021], [smola2003].
 
     global: phibar' L phibar = sum over edges {i, j} of W_ij (phibar_i - phibar_j)^2, phibar_i = mean_b |phi_bi|.
     sample: mean_b phi_b' L phi_b, on signed maps: joined features should push the same way in each sample.

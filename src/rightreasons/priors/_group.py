@@ -19,7 +19,7 @@ _PENALTY = Literal["gini", "lasso"]
 
 @dataclass(frozen=True, repr=False)
 class GroupSparsity:
-    """Few groups of features matter: Gini coefficient or group lasso over groups [yuan2006] [hurley2009].
+    """Few groups of features matter: Gini coefficient or group lasso over groups [yuan2006], [hurley2009].
 
     | penalty   | level    | Omega                                                                 | scale-free |
     |-----------|----------|-----------------------------------------------------------------------|------------|

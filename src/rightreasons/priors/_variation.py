@@ -17,7 +17,7 @@ _SMALLEST_RELATIVE_SPREAD = 1e-6  # above what rounding makes of a constant map 
 
 @dataclass(frozen=True)
 class TotalVariation:
-    """Anisotropic total variation of each map, summed over positions, averaged over the batch [erion2021] [rudin1992].
+    """Anisotropic total variation of each map, summed over positions, averaged over the batch [erion2021], [rudin1992].
 
     Omega = mean_b sum_d sum_x |psi_b(x + e_d) - psi_b(x)|, psi_b = normalised phi_b,
 
