@@ -32,8 +32,8 @@ def predefined(
     Example:
         >>> parts = ("train", "test", "train", "validation")
         >>> data = DataSet("d", torch.zeros(4, 1), torch.zeros(4), parts=parts)
-        >>> [part.tolist() for part in next(predefined(data))]
-        [[0, 2], [3], [1]]
+        >>> tuple(tuple(part.tolist()) for part in next(predefined(data)))
+        ((0, 2), (3,), (1,))
     """
     train, named, test = (_rows(data, part) for part in Split._fields)
     if not data.parts or not len(train) or not len(test):

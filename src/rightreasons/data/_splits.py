@@ -55,8 +55,8 @@ def splits(
 
     Example:
         >>> y = torch.tensor([0, 0, 0, 1, 1, 1])
-        >>> [len(part) for part in next(splits(y, count=1, train=2, validation=2))]
-        [2, 2, 2]
+        >>> tuple(len(part) for part in next(splits(y, count=1, train=2, validation=2)))
+        (2, 2, 2)
     """
     y = _classes(data)
     sizes = _sizes(y.shape[0], (train, validation, test))
