@@ -8,8 +8,7 @@ Attribution methods, estimators and quadratures are here; `rr.priors`, `rr.train
 `rr.attacks`, `rr.models`, `rr.data` and `rr.stats` hold the rest.
 """
 
-from importlib import import_module
-from typing import Any
+from importlib import import_module as _import_module
 
 from rightreasons import attribution
 from rightreasons.attribution import *  # noqa: F403
@@ -44,8 +43,8 @@ __all__ = [
 _PACKAGES = ("attacks", "data", "integrations", "metrics", "models", "priors", "stats", "tasks", "training")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """`rr.training` and its siblings, imported when they are first named."""
     if name in _PACKAGES:
-        return import_module(f"rightreasons.{name}")
+        return _import_module(f"rightreasons.{name}")
     raise AttributeError(f"module 'rightreasons' has no attribute {name!r}")
