@@ -9,6 +9,7 @@ Attribution methods, estimators and quadratures are here; `rr.priors`, `rr.train
 """
 
 from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from rightreasons import attribution
 from rightreasons.attribution import *  # noqa: F403
@@ -43,7 +44,7 @@ __all__ = [
 _PACKAGES = ("attacks", "data", "integrations", "metrics", "models", "priors", "stats", "tasks", "training")
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> _Any:
     """`rr.training` and its siblings, imported when they are first named."""
     if name in _PACKAGES:
         return _import_module(f"rightreasons.{name}")
