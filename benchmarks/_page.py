@@ -14,7 +14,7 @@ def page() -> str:
     """The page as Markdown."""
     sections = [
         estimators(read("estimators")),
-        engines(read("engines-busy")),
+        engines(read("engines")),
         metrics(read("metrics")),
         attacks(read("attacks")),
     ]
