@@ -1,13 +1,12 @@
-"""The commands. Each is a thin layer over a function of the library."""
+"""The commands, one file each. Each is a thin layer over a function of the library."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rightreasons import __version__
-from rightreasons.cli._progress import Display
-from rightreasons.core._errors import RecipeError
+from rightreasons.cli._report import report
+from rightreasons.cli._train import train
 
 app = typer.Typer(
     name="rightreasons",
@@ -34,70 +33,5 @@ def _options(
     pass
 
 
-@app.command()
-def train(
-    recipes: Annotated[
-        list[Path], typer.Argument(metavar="RECIPE...", help="Recipes, YAML files.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Run directory (of several recipes: the folder that holds them). Default: runs/<name of the recipe>.",
-            show_default=False,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            "-w",
-            min=1,
-            metavar="N",
-            help="Processes. Default: one for each CPU.",
-            show_default=False,
-        ),
-    ] = None,
-    report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
-) -> None:
-    """Train every arm of a recipe on every split, choose on validation, measure on test, write a page.
-
-    Run it again after an interruption: what is finished is not repeated.
-    """
-    from rightreasons import runs
-    from rightreasons.recipes import read
-
-    read_first = [read(path) for path in recipes]
-    names = [recipe.name for recipe in read_first]
-    if len(set(names)) < len(names):
-        raise RecipeError(f"recipes given together must have different names; got {', '.join(names)}.")
-    pages = []
-    for recipe in read_first:
-        to = _directory(recipe.name, output, len(read_first))
-        with Display(recipe.name) as display:
-            finished = runs.run(recipe, to, workers=workers, listen=display)
-        pages.append(_page(finished.path) if report else finished.path)
-    for page in pages:
-        typer.echo(f"{'Report' if report else 'Run'}: {page}")
-
-
-def _directory(name: str, output: Path | None, count: int) -> Path:
-    if output is None:
-        return Path("runs") / name
-    return output if count == 1 else output / name
-
-
-def _page(run: Path) -> Path:
-    from rightreasons.report import write
-
-    return write(run)
-
-
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)],
-) -> None:
-    """Write the page of a run again, from what is in its directory."""
-    typer.echo(f"Report: {_page(run)}")
+app.command()(train)
+app.command()(report)

@@ -1,0 +1,64 @@
+"""`rightreasons train`: recipes to run directories and their pages."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rightreasons.cli._progress import Display
+from rightreasons.cli._report import page_of
+from rightreasons.core._errors import RecipeError
+
+
+def train(
+    recipes: Annotated[
+        list[Path], typer.Argument(metavar="RECIPE...", help="Recipes, YAML files.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Run directory (of several recipes: the folder that holds them). Default: runs/<name of the recipe>.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            metavar="N",
+            help="Processes. Default: one for each CPU.",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+) -> None:
+    """Train every arm of a recipe on every split, choose on validation, measure on test, write a page.
+
+    Run it again after an interruption: what is finished is not repeated.
+    """
+    from rightreasons import runs
+    from rightreasons.recipes import read
+
+    read_first = [read(path) for path in recipes]
+    names = [recipe.name for recipe in read_first]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"recipes given together must have different names; got {', '.join(names)}.")
+    pages = []
+    for recipe in read_first:
+        to = _directory(recipe.name, output, len(read_first))
+        with Display(recipe.name) as display:
+            finished = runs.run(recipe, to, workers=workers, listen=display)
+        pages.append(page_of(finished.path) if report else finished.path)
+    for page in pages:
+        typer.echo(f"{'Report' if report else 'Run'}: {page}")
+
+
+def _directory(name: str, output: Path | None, count: int) -> Path:
+    if output is None:
+        return Path("runs") / name
+    return output if count == 1 else output / name
