@@ -9,7 +9,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 "$python" -m venv "$scratch/venv"
 echo "torch==2.13.0" >"$scratch/torch.txt"
-"$scratch/venv/bin/python" -m pip install --quiet -c "$scratch/torch.txt" "$here/..[all,dev]"
+"$scratch/venv/bin/python" -m pip install --quiet -c "$scratch/torch.txt" "$here/..[all,dev,bench]"
 {
     echo "# Every version the tests run with: CPython 3.11 on Linux, CPU build of torch."
     echo "# Written by \`make lock\`; a constraint file, so it only pins what the extras in pyproject.toml ask for."
