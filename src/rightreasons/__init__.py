@@ -4,8 +4,9 @@
 
     maps = rr.ExpectedGradients(references)(model, x, y)
 
-Attribution methods, estimators and quadratures are here; `rr.priors`, `rr.training`, `rr.tasks`, `rr.metrics`,
-`rr.attacks`, `rr.models`, `rr.data` and `rr.stats` hold the rest.
+Attribution methods, estimators and quadratures are here, and `load`, which returns the network of a run; `rr.priors`,
+`rr.training`, `rr.tasks`, `rr.metrics`, `rr.attacks`, `rr.models`, `rr.data`, `rr.stats`, `rr.recipes` and `rr.runs`
+hold the rest.
 """
 
 from importlib import import_module as _import_module
@@ -41,11 +42,25 @@ __all__ = [
     "__version__",
 ]
 
-_PACKAGES = ("attacks", "data", "integrations", "metrics", "models", "priors", "stats", "tasks", "training")
+_PACKAGES = (
+    "attacks",
+    "data",
+    "integrations",
+    "metrics",
+    "models",
+    "priors",
+    "recipes",
+    "runs",
+    "stats",
+    "tasks",
+    "training",
+)
 
 
 def __getattr__(name: str) -> _Any:
-    """`rr.training` and its siblings, imported when they are first named."""
+    """`rr.training` and its siblings, and `rr.load`, imported when they are first named."""
     if name in _PACKAGES:
         return _import_module(f"rightreasons.{name}")
+    if name == "load":
+        return _import_module("rightreasons.runs").load
     raise AttributeError(f"module 'rightreasons' has no attribute {name!r}")

@@ -6,27 +6,28 @@ from rightreasons import priors, tasks, training
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import parse
 from rightreasons.runs import _material as material
+from rightreasons.runs import _rows as rows
 from tests.runs.cases import IMAGES, TABLE, images, table
 
 
 def test_parts_are_the_splits_of_the_recipe_and_share_no_row() -> None:
-    found = material.parts(table(), 1)
+    found = rows.parts(table(), 1)
     assert [len(found.train), len(found.validation), len(found.test)] == [60, 40, 50]
     assert not set(found.train.ids) & set(found.test.ids)
     assert not set(found.validation.ids) & set(found.test.ids)
-    assert found.train.ids != material.parts(table(), 0).train.ids
+    assert found.train.ids != rows.parts(table(), 0).train.ids
 
 
 def test_preprocessing_is_fitted_on_training_rows_only() -> None:
-    found = material.parts(table(), 0)
+    found = rows.parts(table(), 0)
     torch.testing.assert_close(found.train.x.mean(0), torch.zeros(found.train.x.shape[1]), atol=1e-5, rtol=0)
     assert float(found.test.x.mean(0).abs().max()) > 0.01
 
 
 def test_images_are_rescaled_where_the_recipe_says_so() -> None:
     recipe = parse(IMAGES.replace("splits: 2", "splits: 2, bounds: [-0.5, 0.5]"))
-    assert float(material.parts(recipe, 0).train.x.min()) == -0.5
-    assert material.parts(images(), 0).preprocessing is None
+    assert float(rows.parts(recipe, 0).train.x.min()) == -0.5
+    assert rows.parts(images(), 0).preprocessing is None
 
 
 @pytest.mark.parametrize(("recipe", "task"), [(images(), tasks.MultiClass(10)), (table(), tasks.Binary())])
@@ -40,9 +41,10 @@ def test_a_task_that_is_said_is_kept() -> None:
 
 
 def test_models_fit_the_data_and_depend_on_the_seed_alone() -> None:
-    row = material.parts(images(), 0).train.x[0]
-    one, same, other = (material.model_of(images(), row, seed) for seed in (1, 1, 2))
-    assert one(row[None]).shape == (1, 10)
+    train = rows.parts(images(), 0).train
+    form = material.Form.of(train, material.task_of(images()))
+    one, same, other = (material.model_of(images(), form, seed) for seed in (1, 1, 2))
+    assert one(train.x[:1]).shape == (1, 10)
     pairs = list(zip(one.parameters(), same.parameters(), other.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b, _ in pairs)
     assert any(not torch.equal(a, c) for a, _, c in pairs)
@@ -61,16 +63,16 @@ def test_terms_have_their_weight_times_their_factor() -> None:
 
 
 def test_references_are_training_rows_or_the_batch() -> None:
-    rows = torch.randn(4, 3)
-    for said, expected in (("train", rows), ("batch", "batch")):
+    few = torch.randn(4, 3)
+    for said, expected in (("train", few), ("batch", "batch")):
         text = TABLE.replace(
             "{prior: gini}", f"{{prior: gini, attribution: {{name: expected_gradients, references: {said}}}}}"
         )
         named = parse(text).arms[1].terms[0].attribution
         assert named is not None
-        method = material.attribution_of(named, rows)
+        method = material.attribution_of(named, few)
         assert isinstance(method, rr.ExpectedGradients)
-        assert method.references is expected or torch.equal(method.references, rows)  # pyright: ignore[reportArgumentType]
+        assert method.references is expected or torch.equal(method.references, few)  # pyright: ignore[reportArgumentType]
 
 
 def test_other_methods_need_no_references() -> None:

@@ -14,7 +14,7 @@ from rightreasons.data._images import corrupt, rescale
 from rightreasons.data._masks import read_masks
 from rightreasons.data._predefined import predefined
 from rightreasons.data._preprocessing import FittedColumn, Preprocessing
-from rightreasons.data._read import read
+from rightreasons.data._read import options, read
 from rightreasons.data._registry import describe, fetch, lexicon, load, names
 from rightreasons.data._splits import Split, splits
 from rightreasons.data._text import bag_of_words
@@ -33,6 +33,7 @@ __all__ = [
     "lexicon",
     "load",
     "names",
+    "options",
     "predefined",
     "read",
     "read_masks",

@@ -128,6 +128,14 @@ def read(
     return found.read(path, asked)
 
 
+def options(path: str | Path) -> tuple[str, ...]:
+    """Which options `read` has for a path, by what it is.
+
+    Raises: DataError for a path that is not there, or of no known kind.
+    """
+    return _format(Path(path)).options
+
+
 def _format(path: Path) -> _Format:
     if path.is_dir():
         return _IMAGES

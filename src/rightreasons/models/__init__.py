@@ -16,7 +16,7 @@ from rightreasons.models._activation import activations
 from rightreasons.models._cnn import CNN
 from rightreasons.models._gru import GRU
 from rightreasons.models._mlp import MLP
-from rightreasons.models._own import from_path
+from rightreasons.models._own import file_of, from_path
 from rightreasons.models._pretrained import freeze, load_weights
 from rightreasons.models._registry import build, names, seeded
 from rightreasons.models._resnet import ResNet
@@ -30,6 +30,7 @@ __all__ = [
     "Transformer",
     "activations",
     "build",
+    "file_of",
     "freeze",
     "from_path",
     "load_weights",

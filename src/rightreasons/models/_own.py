@@ -34,6 +34,22 @@ def from_path(name: str, folder: str | Path = ".") -> Callable[..., nn.Module]:
     ...     from_path("my_networks:line", folder)(features=3)
     Linear(in_features=3, out_features=1, bias=True)
     """
+    file = file_of(name, folder)
+    module, _, factory = name.partition(":")
+    found = getattr(_import(module, file, Path(folder).resolve()), factory, None)
+    if not callable(found):
+        defined = [
+            each for each, value in vars(sys.modules[module]).items() if callable(value) and each[0] != "_"
+        ]
+        raise InputError(f"{file} defines no class or function {factory!r}. {did_you_mean(factory, defined)}")
+    return cast(Callable[..., nn.Module], found)
+
+
+def file_of(name: str, folder: str | Path = ".") -> Path:
+    """The file that `module:factory` in a folder is defined in; nothing is imported.
+
+    Raises: InputError: a name of another form, or no such file.
+    """
     module, _, factory = name.partition(":")
     if not factory.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise InputError(
@@ -45,13 +61,7 @@ def from_path(name: str, folder: str | Path = ".") -> Callable[..., nn.Module]:
     if not file.is_file():
         near = [each.stem for each in home.glob("*.py")] if home.is_dir() else []
         raise InputError(f"{name!r} needs the file {file}, which is not there. {did_you_mean(module, near)}")
-    found = getattr(_import(module, file, home), factory, None)
-    if not callable(found):
-        defined = [
-            each for each, value in vars(sys.modules[module]).items() if callable(value) and each[0] != "_"
-        ]
-        raise InputError(f"{file} defines no class or function {factory!r}. {did_you_mean(factory, defined)}")
-    return cast(Callable[..., nn.Module], found)
+    return file
 
 
 def accepted(make: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,10 @@ def read(path: str | Path) -> Recipe:
         raise RecipeError(_unreadable(path, error)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not a text file: {error}.") from error
-    return parse(text, str(path))
+    recipe = parse(text, str(path))
+    if recipe.folder is None and (recipe.data.path or recipe.pretrained.weights):
+        return recipe.model_copy(update={"folder": str(path.parent.resolve())})
+    return recipe
 
 
 def parse(text: str, where: str = "recipe") -> Recipe:
@@ -77,8 +80,9 @@ def validate(content: Any, where: str = "recipe") -> Recipe:
 def to_yaml(recipe: Recipe) -> str:
     """The recipe as YAML, every default written out; `parse` reads it back equal."""
     content = recipe.model_dump(mode="json", exclude_none=False)
-    if recipe.resolved is None:
-        del content["resolved"]
+    for key in ("folder", "files", "resolved"):
+        if not content[key]:
+            del content[key]
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
 
 

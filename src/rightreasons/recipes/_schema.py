@@ -1,118 +1,75 @@
 """What a recipe may say. Every unknown key is refused with the closest known one; every default is filled in."""
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from rightreasons import data
 from rightreasons.core._closest import did_you_mean
-from rightreasons.recipes import _names
-
-Size = int | float | None
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, given: Any) -> Any:
-        for key in given if isinstance(given, dict) else ():
-            if key not in cls.model_fields:
-                raise ValueError(f"there is no key {key!r} here. {did_you_mean(str(key), cls.model_fields)}")
-        return given
+from rightreasons.recipes._base import Named, Strict
+from rightreasons.recipes._data import Data
 
 
-class _Named(BaseModel):
-    """A name with the fields of what it names; a bare name is short for one with all defaults."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    kind: ClassVar[str] = ""
-
-    name: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _resolve(cls, given: Any) -> Any:
-        given = {"name": given} if isinstance(given, str) else given
-        if not isinstance(given, dict):
-            raise ValueError(f"must be a name, or a mapping with a name and fields; got {given!r}")
-        if not isinstance(given.get("name"), str):
-            raise ValueError(f"must say its name, such as {{name: {next(iter(_names.KINDS[cls.kind]))}}}")
-        fields = {key: value for key, value in given.items() if key != "name"}
-        return {"name": given["name"], **_names.resolved(cls.kind, given["name"], fields)}
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Everything but the name."""
-        return dict(self.model_extra or {})
-
-
-class Model(_Named):
-    """A network of `rr.models`."""
+class Model(Named):
+    """A network of `rr.models`, or `module:factory` for one of one's own, whose code checks its fields itself."""
 
     kind: ClassVar[str] = "model"
 
+    @classmethod
+    def _fields_of(cls, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+        return fields if ":" in name else super()._fields_of(name, fields)
 
-class TaskName(_Named):
+    @property
+    def is_code(self) -> bool:
+        """Whether building it runs code of the recipe's author."""
+        return ":" in self.name
+
+
+class Pretrained(Strict):
+    """Weights that training starts from instead of random ones, and parts that stay as they are.
+
+    Attributes:
+        weights: a safetensors file, relative to the recipe; None: only freeze.
+        skip: names or patterns of what is not taken from the file, such as "head".
+        freeze: names or patterns of what is not trained.
+    """
+
+    weights: str | None = None
+    skip: list[str] = []
+    freeze: list[str] = []
+
+
+class TaskName(Named):
     """A task of `rr.tasks`."""
 
     kind: ClassVar[str] = "task"
 
 
-class PriorName(_Named):
+class PriorName(Named):
     """A prior of `rr.priors`."""
 
     kind: ClassVar[str] = "prior"
 
 
-class AttributionName(_Named):
+class AttributionName(Named):
     """An attribution method."""
 
     kind: ClassVar[str] = "attribution"
 
 
-class OptimizerName(_Named):
+class OptimizerName(Named):
     """An optimiser of torch."""
 
     kind: ClassVar[str] = "optimizer"
 
 
-class Regulariser(_Named):
+class Regulariser(Named):
     """A term that knows no attribution."""
 
     kind: ClassVar[str] = "regulariser"
 
 
-class Preprocess(_Strict):
-    """How a table is turned into numbers; fitted on the training rows of each split."""
-
-    impute: Literal["mean", "median"] = "mean"
-    indicators: bool | list[str] = False
-    standardise: Literal["all", "numbers", "none"] = "all"
-
-
-class Data(_Strict):
-    """Which rows, and how they are split, repeatedly and at random."""
-
-    name: str
-    splits: int = Field(default=10, ge=1)
-    train: Size = 0.6
-    validation: Size = 0.2
-    test: Size = None
-    stratify: bool = True
-    bounds: tuple[float, float] | None = None
-    preprocessing: Preprocess = Preprocess()
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in data.names():
-            raise ValueError(f"there is no data set {name!r}. {did_you_mean(name, data.names())}")
-        return name
-
-
-class Training(_Strict):
+class Training(Strict):
     """How each fit is trained: the same for every arm."""
 
     epochs: int = Field(ge=1)
@@ -122,7 +79,7 @@ class Training(_Strict):
     clip: float | None = Field(default=None, gt=0)
 
 
-class TermOf(_Strict):
+class TermOf(Strict):
     """A prior on an attribution, or a regulariser that knows no attribution."""
 
     prior: PriorName | None = None
@@ -149,7 +106,7 @@ class TermOf(_Strict):
         return self
 
 
-class Arm(_Strict):
+class Arm(Strict):
     """One way to train: terms next to the task's loss, and the weights that are tried for them."""
 
     name: str = Field(min_length=1)
@@ -171,7 +128,7 @@ class Arm(_Strict):
         return self
 
 
-class Select(_Strict):
+class Select(Strict):
     """How one weight is chosen from the trials of a split, on validation rows.
 
     "best": the best score. "largest_within": the largest weight whose score is within `within` of the best.
@@ -190,7 +147,7 @@ class Select(_Strict):
         return given
 
 
-class Explain(_Strict):
+class Explain(Strict):
     """How the chosen models are explained, on rows of the test part."""
 
     attribution: AttributionName = AttributionName.model_validate(
@@ -200,14 +157,14 @@ class Explain(_Strict):
     examples: int = Field(default=10, ge=0)
 
 
-class Noise(_Strict):
+class Noise(Strict):
     """Levels of noise the chosen models are tested under (images)."""
 
     gaussian: list[float] = []
     salt_and_pepper: list[float] = []
 
 
-class Compare(_Strict):
+class Compare(Strict):
     """How arms are compared.
 
     Attributes:
@@ -222,8 +179,16 @@ class Compare(_Strict):
     margin: float = Field(default=0.01, ge=0)
 
 
-class Recipe(_Strict):
-    """A comparison of arms, complete: the same recipe gives the same results."""
+class Recipe(Strict):
+    """A comparison of arms, complete: the same recipe gives the same results.
+
+    Attributes:
+        folder: what paths in the recipe are relative to; `read` fills in the recipe's own.
+        files: digests of the files that results depend on, filled in when a run starts.
+        resolved: versions, seeds and times, filled in when a run starts.
+        code: folder that `module:factory` is imported from. No recipe can say it: code runs only where its owner
+            asks for it.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     title: str = ""
@@ -233,6 +198,7 @@ class Recipe(_Strict):
     data: Data
     task: TaskName | None = None
     model: Model
+    pretrained: Pretrained = Pretrained()
     training: Training
     arms: list[Arm] = Field(min_length=1)
     trials: int | None = Field(default=None, ge=1)
@@ -240,7 +206,17 @@ class Recipe(_Strict):
     explain: Explain = Explain()
     noise: Noise = Noise()
     compare: Compare = Compare()
+    folder: str | None = None
+    files: dict[str, str] = {}
     resolved: dict[str, Any] | None = None
+    code: str | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_no_code(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "code" in given:
+            raise ValueError("a recipe cannot say where code is imported from; use --code DIR")
+        return given
 
     @model_validator(mode="after")
     def _fair(self) -> "Recipe":
@@ -259,6 +235,10 @@ class Recipe(_Strict):
                 f"compare.against names no arm: {self.compare.against!r}. {did_you_mean(self.compare.against, names)}"
             )
         return self
+
+    def path_of(self, path: str) -> Path:
+        """A path of the recipe, relative to its folder."""
+        return Path(self.folder or ".") / Path(path).expanduser()
 
     @property
     def trials_per_arm(self) -> int:

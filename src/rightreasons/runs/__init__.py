@@ -5,7 +5,8 @@ from rightreasons.recipes._extras import require as _require
 _require("train", "safetensors", "scipy", "lightning_fabric")
 
 from rightreasons.runs._files import RunDirectory  # noqa: E402
+from rightreasons.runs._load import Trained, load  # noqa: E402
 from rightreasons.runs._plan import Fit, plan  # noqa: E402
 from rightreasons.runs._runner import Progress, run  # noqa: E402
 
-__all__ = ["Fit", "Progress", "RunDirectory", "plan", "run"]
+__all__ = ["Fit", "Progress", "RunDirectory", "Trained", "load", "plan", "run"]

@@ -13,8 +13,9 @@ from rightreasons import attribution, data, priors, tasks
 from rightreasons.recipes import Recipe
 from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, npz, to_json, write_atomically
-from rightreasons.runs._fit import judge, outputs_of
+from rightreasons.runs._fit import judge, outputs_of, saved_model
 from rightreasons.runs._plan import Fit, seed_of
+from rightreasons.runs._rows import parts as parts_of
 
 _KINDS: tuple[Literal["gaussian", "salt_and_pepper"], ...] = ("gaussian", "salt_and_pepper")
 _EXPLAINED_AT_ONCE = 2000  # model rows
@@ -28,8 +29,8 @@ def key_of(recipe: Recipe, fit: Fit) -> str:
 
 def examine(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     """Measure, save the maps, then the result: a result on disk means that all is measured."""
-    parts, task = material.parts(recipe, fit.split), material.task_of(recipe)
-    model = _saved(recipe, fit, run, parts)
+    parts, task = parts_of(recipe, fit.split), material.task_of(recipe)
+    model = saved_model(recipe, material.Form.of(parts.train, task), run.model_file(fit.id))
     method = material.attribution_of(recipe.explain.attribution, parts.train.x)
     explained, arrays = _explained(recipe, fit, model, task, method, parts.test)
     result = {
@@ -42,14 +43,6 @@ def examine(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     key = key_of(recipe, fit)
     write_atomically(run.maps_file(key), npz(arrays))
     write_atomically(run.examined_file(key), to_json(result, indent=None))
-
-
-def _saved(recipe: Recipe, fit: Fit, run: RunDirectory, parts: material.Parts) -> nn.Module:
-    from safetensors.torch import load
-
-    model = material.model_of(recipe, parts.train.x[0], fit.seed)
-    model.load_state_dict(load(run.model_file(fit.id).read_bytes()))
-    return model.eval()
 
 
 def _under_noise(

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import file_digest, sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,23 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def digest_of(path: Path) -> str:
+    """A hash of a file's bytes, or of the names and bytes of all files in a folder: `sha256:...`.
+
+    Raises: DataError if it cannot be read.
+    """
+    total = sha256()
+    try:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                with file.open("rb") as opened:
+                    own = file_digest(opened, "sha256").hexdigest()
+                total.update(f"{file.relative_to(path).as_posix()} {own}\n".encode())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return f"sha256:{total.hexdigest()}"
 
 
 def to_json(value: Any, indent: int | None = 1) -> str:

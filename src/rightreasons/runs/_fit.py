@@ -1,26 +1,29 @@
 """Training one fit, and judging it on validation rows only."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rightreasons import tasks, training
-from rightreasons.core._errors import DivergedError, InputError
+from rightreasons.core._errors import DataError, DivergedError, InputError
 from rightreasons.recipes import Arm, Recipe
 from rightreasons.recipes import _names as names
+from rightreasons.recipes._schema import Pretrained
 from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, to_json, write_atomically
 from rightreasons.runs._plan import Fit
+from rightreasons.runs._rows import Parts
+from rightreasons.runs._rows import parts as parts_of
 
 ROWS_AT_ONCE = 500
 
 
 def train(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     """Train, save the weights, then the result: a result on disk means that the fit is finished."""
-    parts = material.parts(recipe, fit.split)
-    task = material.task_of(recipe)
-    model = material.model_of(recipe, parts.train.x[0], fit.seed)
+    parts, task = parts_of(recipe, fit.split), material.task_of(recipe)
+    model = material.model_of(recipe, material.Form.of(parts.train, task), fit.seed)
     terms = material.terms_of(arm_of(recipe, fit), fit.weight, parts.train.x)
     result: dict[str, Any] = {
         "id": fit.id,
@@ -52,7 +55,7 @@ def arm_of(recipe: Recipe, fit: Fit) -> Arm:
     return next(arm for arm in recipe.arms if arm.name == fit.arm)
 
 
-def _fit(recipe: Recipe, objective: training.Objective, parts: material.Parts, seed: int) -> training.Fitted:
+def _fit(recipe: Recipe, objective: training.Objective, parts: Parts, seed: int) -> training.Fitted:
     how = recipe.training
     return training.fit(
         objective,
@@ -84,3 +87,21 @@ def to_safetensors(model: nn.Module) -> bytes:
     from safetensors.torch import save
 
     return save({name: value.clone().contiguous() for name, value in model.state_dict().items()})
+
+
+def saved_model(recipe: Recipe, form: material.Form, file: Path) -> nn.Module:
+    """The network whose weights `to_safetensors` wrote, in eval mode.
+
+    Raises: DataError if the file is gone, damaged, or of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    model = material.model_of(recipe.model_copy(update={"pretrained": Pretrained()}), form, seed=0)
+    try:
+        model.load_state_dict(load(file.read_bytes()))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise DataError(
+            f"The weights {file} cannot be used: {' '.join(str(error).split())}. Run the recipe again."
+        ) from error
+    return model.eval()

@@ -1,8 +1,6 @@
-"""From a recipe to what is trained: data of a split, task, model, terms."""
+"""From a recipe to what is trained: task, model, terms."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
 from typing import Any
 
 import torch
@@ -12,79 +10,97 @@ from rightreasons import attribution, data, models, priors, tasks, training
 from rightreasons.core._errors import RecipeError, RightReasonsError
 from rightreasons.recipes import Arm, Recipe
 from rightreasons.recipes import _names as names
-from rightreasons.recipes._schema import AttributionName, Data, TaskName, TermOf
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """The three parts of one split, as the model sees them; `preprocessing` is None for images."""
-
-    train: data.DataSet
-    validation: data.DataSet
-    test: data.DataSet
-    preprocessing: data.Preprocessing | None = None
-
-
-@lru_cache(maxsize=2)
-def load(name: str) -> data.DataSet:
-    """The named data set, read once in each process."""
-    return data.load(name)
-
-
-def parts(recipe: Recipe, split: int) -> Parts:
-    """Data of a split; preprocessing is fitted on its training rows only.
-
-    Raises: DataError if the split cannot be made.
-    """
-    return _parts(recipe.data.model_dump_json(exclude={"splits"}), recipe.seed, split)
-
-
-@lru_cache(maxsize=4)
-def _parts(asked_json: str, seed: int, split: int) -> Parts:
-    asked = Data.model_validate_json(asked_json)
-    rows = load(asked.name)
-    if asked.bounds is not None:
-        rows = data.rescale(rows, asked.bounds)
-    chosen = data.splits(
-        rows, split + 1, asked.train, asked.validation, asked.test, seed=seed, stratify=asked.stratify
-    )
-    index = next(islice(chosen, split, None))
-    train, validation, test = (rows.rows(part) for part in index)
-    if not rows.columns:
-        return Parts(train, validation, test)
-    fitted = data.Preprocessing.fit(train, **asked.preprocessing.model_dump())
-    return Parts(fitted(train), fitted(validation), fitted(test), fitted)
+from rightreasons.recipes._schema import AttributionName, TaskName, TermOf
+from rightreasons.runs._files import digest_of
+from rightreasons.runs._rows import parts, require_splits, rows_of
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with the task that its data set asks for, if it names none."""
-    if recipe.task is not None:
-        return recipe
-    found = load(recipe.data.name)
-    if len(found.classes) == 2:
-        task: dict[str, Any] = {"name": "binary"}
-    elif found.classes:
-        task = {"name": "multiclass", "classes": len(found.classes)}
-    else:
-        task = {"name": "regression"}
-    return recipe.model_copy(update={"task": TaskName.model_validate(task)})
+    """The recipe with the task that its data set asks for, if it names none, and digests of the files it uses.
+
+    Raises: RecipeError if a file is not the one that the recipe's results came from.
+    """
+    files = digests(recipe)
+    for key, digest in recipe.files.items():
+        if files.get(key) != digest:
+            raise RecipeError(
+                f"{recipe.name}: the {key} of this run had the digest {digest} and has {files.get(key)} now, so the "
+                "results would be others. Put the file back, or remove files: from the recipe to start anew."
+            )
+    changes: dict[str, Any] = {"files": files}
+    if recipe.task is None:
+        name, fields = rows_of(recipe).task()
+        changes["task"] = TaskName.model_validate({"name": name, **fields})
+    return recipe.model_copy(update=changes)
+
+
+def digests(recipe: Recipe) -> dict[str, str]:
+    """A digest of every file of the user's own that results depend on, by what it is.
+
+    Raises: DataError or RecipeError if there is no such file.
+    """
+    found = {}
+    if recipe.data.path is not None:
+        found["data"] = digest_of(recipe.path_of(recipe.data.path))
+    if recipe.pretrained.weights is not None:
+        found["weights"] = digest_of(recipe.path_of(recipe.pretrained.weights))
+    if recipe.model.is_code:
+        found["model"] = digest_of(models.file_of(recipe.model.name, _code_folder(recipe)))
+    return found
+
+
+def _code_folder(recipe: Recipe) -> str:
+    if recipe.code is None:
+        raise RecipeError(
+            f"{recipe.name}: the network {recipe.model.name!r} is code, and code that a run brings along is not run "
+            "unasked. Read it first; then say --trust (in Python trust=True), and where the file is, --code DIR."
+        )
+    return recipe.code
 
 
 def task_of(recipe: Recipe) -> tasks.Task:
     """The task of a resolved recipe."""
-    named = resolve(recipe).task
+    named = resolve(recipe).task if recipe.task is None else recipe.task
     if named is None:
         raise RecipeError("the recipe has no task. Say task: binary, multiclass or regression.")
     return tasks.build(named.name, named.fields)
 
 
-def model_of(recipe: Recipe, row: Tensor, seed: int) -> nn.Module:
-    """A fresh network for rows of this shape, its weights drawn from the seed."""
-    task, fields = task_of(recipe), recipe.model.fields
-    outputs = getattr(task, "classes", None) or getattr(task, "labels", None) or 1
-    return models.seeded(
-        lambda: models.build(recipe.model.name, fields, shape=tuple(row.shape), outputs=int(outputs)), seed
+@dataclass(frozen=True)
+class Form:
+    """What a network has to fit: the shape of a row, the numbers the task needs, the words that integers stand for."""
+
+    shape: tuple[int, ...]
+    outputs: int
+    vocabulary: int | None = None
+
+    @classmethod
+    def of(cls, rows: data.DataSet, task: tasks.Task) -> "Form":
+        """The form of these rows, as the model sees them."""
+        outputs = getattr(task, "classes", None) or getattr(task, "labels", None) or 1
+        return cls(tuple(rows.x.shape[1:]), int(outputs), len(rows.vocabulary) or None)
+
+
+def model_of(recipe: Recipe, form: Form, seed: int) -> nn.Module:
+    """A network of this form, its weights drawn from the seed, or from a file where the recipe names one."""
+    own = _code_folder(recipe) if recipe.model.is_code else None
+    model = models.seeded(
+        lambda: models.build(
+            recipe.model.name,
+            recipe.model.fields,
+            shape=form.shape,
+            outputs=form.outputs,
+            vocabulary=form.vocabulary,
+            folder=own,
+        ),
+        seed,
     )
+    start = recipe.pretrained
+    if start.weights is not None:
+        models.load_weights(model, recipe.path_of(start.weights), start.skip)
+    if start.freeze:
+        models.freeze(model, start.freeze)
+    return model
 
 
 def terms_of(arm: Arm, weight: float | None, references: Tensor) -> list[training.Term]:
@@ -134,9 +150,10 @@ def rehearse(recipe: Recipe) -> None:
     Raises: RecipeError naming the arm, or the data set, and why.
     """
     try:
-        found = parts(recipe, 0)
+        require_splits(recipe)
+        found, task = parts(recipe, 0), task_of(recipe)
         few = found.train.rows(torch.arange(min(8, len(found.train))))
-        model, task = model_of(recipe, few.x[0], seed=0), task_of(recipe)
+        model = model_of(recipe, Form.of(found.train, task), seed=0)
     except RightReasonsError as error:
         raise RecipeError(f"{recipe.name}: {_line(error)}") from error
     how = recipe.training.optimizer

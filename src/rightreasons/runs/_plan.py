@@ -10,7 +10,7 @@ import torch
 import rightreasons
 from rightreasons.recipes import Arm, Recipe
 
-_DECIDE_NOTHING = {"splits"}  # more splits extend fewer
+_DECIDE_NOTHING = {"splits", "path"}  # more splits extend fewer; a file is known by its content
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def _fit(recipe: Recipe, arm: Arm, split: int, trial: int) -> Fit:
         "data": recipe.data.model_dump(mode="json", exclude=_DECIDE_NOTHING),
         "task": recipe.task and recipe.task.model_dump(mode="json"),
         "model": recipe.model.model_dump(mode="json"),
+        "pretrained": recipe.pretrained.model_dump(mode="json", exclude={"weights"}),
+        "files": recipe.files,
         "training": recipe.training.model_dump(mode="json"),
         "terms": [term.model_dump(mode="json") for term in arm.terms],
         "fit": [recipe.seed, split, weight, seed],

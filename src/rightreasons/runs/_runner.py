@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from platform import python_version
@@ -25,6 +25,7 @@ from rightreasons.runs._examine import examine, key_of
 from rightreasons.runs._files import RunDirectory, read_json, to_json, write_atomically
 from rightreasons.runs._fit import train
 from rightreasons.runs._plan import Fit, plan, versions
+from rightreasons.runs._rows import parts, rows_of
 from rightreasons.runs._summary import summarise
 
 Work = Callable[[Recipe, Fit, RunDirectory], None]
@@ -227,7 +228,8 @@ def _with_versions(recipe: Recipe, fits: Sequence[Fit]) -> Recipe:
 
 
 def _about_data(recipe: Recipe) -> dict[str, Any]:
-    found = material.load(recipe.data.name)
+    found = rows_of(recipe)
+    seen = parts(recipe, 0).train
     return {
         "name": found.name,
         "description": found.description,
@@ -236,6 +238,10 @@ def _about_data(recipe: Recipe) -> dict[str, Any]:
         "rows": len(found),
         "shape": list(found.x.shape[1:]),
         "classes": list(found.classes),
+        "labels": list(found.labels),
+        "bounds": list(found.bounds) if found.bounds else None,
+        "form": asdict(material.Form.of(seen, material.task_of(recipe))),
+        "vocabulary": list(found.vocabulary),
         "columns": {column.name: column.description for column in found.columns},
     }
 
@@ -249,5 +255,5 @@ def _history(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _preprocessing(recipe: Recipe) -> str:
-    fitted = [material.parts(recipe, split).preprocessing for split in range(recipe.data.splits)]
+    fitted = [parts(recipe, split).preprocessing for split in range(recipe.data.splits)]
     return to_json([None if each is None else json.loads(each.to_json()) for each in fitted])

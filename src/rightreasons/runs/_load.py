@@ -1,0 +1,203 @@
+"""A trained network, out of its run directory, with all that is needed to use it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import mean
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from rightreasons import attribution, data, tasks
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import DataError, InputError
+from rightreasons.recipes import Recipe
+from rightreasons.recipes._schema import AttributionName
+from rightreasons.runs import _material as material
+from rightreasons.runs._files import RunDirectory, digest_of
+from rightreasons.runs._fit import outputs_of, saved_model
+from rightreasons.runs._rows import Parts
+from rightreasons.runs._rows import parts as parts_of
+
+_OF_TRAINING = ("drop", "categorical", "group", "split")
+_OF_LABELS = ("target", "event", "label", "classes")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """The network that an arm of a run chose on one split.
+
+    Attributes:
+        run: the directory.
+        recipe: as it was run.
+        arm: which way of training.
+        split: which split of the data.
+        model: in eval mode.
+        task: what its outputs mean.
+        preprocessing: how a table becomes its inputs; None for other data.
+        about: what the data were, as in metrics.json.
+    """
+
+    run: RunDirectory
+    recipe: Recipe
+    arm: str
+    split: int
+    model: nn.Module
+    task: tasks.Task
+    preprocessing: data.Preprocessing | None
+    about: dict[str, Any]
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The rows it was trained on, chosen by and tested on, as it sees them.
+
+        Raises: DataError if the data are no longer there, or no longer what they were.
+        """
+        asked = self.recipe.data
+        if asked.path is not None and digest_of(self.recipe.path_of(asked.path)) != self.recipe.files.get(
+            "data"
+        ):
+            raise DataError(
+                f"{self.recipe.path_of(asked.path)} has changed since this run, so its splits would be others. "
+                "Put the file back, or pass other data."
+            )
+        return parts_of(self.recipe, self.split)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty if the label is none."""
+        return tuple(self.about["classes"])
+
+    def read(
+        self,
+        source: str | Path | data.DataSet,
+        *,
+        labelled: bool = True,
+        target: str | None = None,
+        id: str | None = None,
+    ) -> data.DataSet:
+        """Data as the network sees them: the training's reading options, preprocessing and bounds.
+
+        Columns are found by name, in any order; others are left out.
+
+        Args:
+            source: a file or folder of the form the recipe read, the name of a data set, or raw data.
+            labelled: whether labels are read.
+            target: column of the label, where it has another name than in training.
+            id: column that names the rows, likewise.
+
+        Raises: DataError for what cannot be read, a missing column, or a category unknown in training.
+        """
+        if isinstance(source, data.DataSet):
+            found = source
+        elif str(source) in data.names():
+            found = data.load(str(source))
+        else:
+            found = data.read(source, **self._reading(source, labelled, {"target": target, "id": id}))
+        bounds = self.recipe.data.bounds
+        if bounds is not None and found.bounds is not None and found.bounds != bounds:
+            found = data.rescale(found, bounds)
+        if self.preprocessing is not None:
+            return self.preprocessing(found)
+        wanted, got = tuple(self.about["form"]["shape"]), tuple(found.x.shape[1:])
+        if wanted != got:
+            raise DataError(
+                f"The network of {self.run.path} takes rows of shape {wanted}, and {found.name!r} has rows of {got}. "
+                "Pass data of the form it was trained on."
+            )
+        return found
+
+    def method(self, named: str | AttributionName | None = None) -> attribution.PathAttribution:
+        """An attribution method by its name in recipes; training rows are its references where it takes any.
+
+        Args:
+            named: a name, or one with fields; None: the method of the recipe.
+        """
+        if named is None:
+            named = self.recipe.explain.attribution
+        elif isinstance(named, str):
+            named = AttributionName.model_validate(named)
+        needs_rows = named.name == "expected_gradients"
+        return material.attribution_of(named, self.parts.train.x if needs_rows else torch.empty(0))
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Outputs of the network in eval mode, in pieces of bounded memory; x as `read` returns it."""
+        return outputs_of(self.model, x)
+
+    def _reading(self, source: str | Path, labelled: bool, said: Mapping[str, str | None]) -> dict[str, Any]:
+        """Options of `data.read` for new data, from those of the training data."""
+        asked = {key: value for key, value in self.recipe.data.reading.items() if key not in _OF_TRAINING}
+        asked |= {key: value for key, value in said.items() if value is not None}
+        asked |= {"like": self.preprocessing, "classes": self.classes}
+        if not labelled:
+            asked = {key: value for key, value in asked.items() if key not in _OF_LABELS}
+        return {key: asked[key] for key in data.options(source) if asked.get(key)}
+
+
+def load(
+    run: str | Path,
+    *,
+    arm: str | None = None,
+    split: int = 0,
+    trust: bool = False,
+    code: str | Path = ".",
+) -> Trained:
+    """The network an arm of a finished run chose on one split; the data it was trained on need not be there.
+
+    Args:
+        run: the run directory.
+        arm: name of the arm; None: the one with the best mean validation score. Test rows play no part.
+        split: which split's network.
+        trust: run the code that a recipe with `module:factory` names. Without it, nothing of a run is executed.
+        code: folder that such code is imported from.
+
+    Raises:
+        DataError: no finished run, or damaged files.
+        InputError: no such arm or split.
+        RecipeError: the run needs code and is not trusted.
+    """
+    directory = RunDirectory.open(run)
+    metrics, recipe = directory.metrics(), directory.recipe()
+    if trust:
+        recipe = recipe.model_copy(update={"code": str(code)})
+    arm = _best_arm(metrics) if arm is None else arm
+    names = [each["name"] for each in metrics["arms"]]
+    if arm not in names:
+        raise InputError(f"{run} has no arm {arm!r}. {did_you_mean(arm, names)}")
+    if not 0 <= split < metrics["splits"]:
+        raise InputError(f"{run} has splits 0 to {metrics['splits'] - 1}; got {split}.")
+    about = metrics["data"]
+    chosen = next(each for each in metrics["arms"] if each["name"] == arm)["chosen"][split]
+    form = material.Form(tuple(about["form"]["shape"]), about["form"]["outputs"], about["form"]["vocabulary"])
+    model = saved_model(recipe, form, directory.model_file(chosen["id"]))
+    return Trained(
+        directory,
+        recipe,
+        arm,
+        split,
+        model,
+        material.task_of(recipe),
+        _preprocessing(directory, split),
+        about,
+    )
+
+
+def _best_arm(metrics: dict[str, Any]) -> str:
+    sign = 1 if metrics["higher_is_better"] else -1
+    return max(metrics["arms"], key=lambda arm: sign * mean(each["validation"] for each in arm["chosen"]))[
+        "name"
+    ]
+
+
+def _preprocessing(directory: RunDirectory, split: int) -> data.Preprocessing | None:
+    try:
+        saved = json.loads(directory.preprocessing_file.read_text(encoding="utf-8"))[split]
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{directory.preprocessing_file} is gone or damaged. Run the recipe again."
+        ) from error
+    return None if saved is None else data.Preprocessing.from_json(json.dumps(saved))

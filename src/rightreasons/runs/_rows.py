@@ -1,0 +1,94 @@
+"""The rows of a recipe: read once in each process, split, and turned into what the model sees."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+from rightreasons import data
+from rightreasons.core._errors import DataError
+from rightreasons.recipes import Recipe
+from rightreasons.recipes._data import Data
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The three parts of one split, as the model sees them; `preprocessing` is None unless they are a table."""
+
+    train: data.DataSet
+    validation: data.DataSet
+    test: data.DataSet
+    preprocessing: data.Preprocessing | None = None
+
+
+def rows_of(recipe: Recipe) -> data.DataSet:
+    """All rows, as they were found, pixels within the recipe's bounds.
+
+    Raises: DataError if they cannot be read, or have no labels to learn.
+    """
+    return _rows(_located(recipe).model_dump_json(exclude=_SPLITTING))
+
+
+def parts(recipe: Recipe, split: int) -> Parts:
+    """Data of a split; preprocessing is fitted on its training rows only.
+
+    Raises: DataError if the split cannot be made.
+    """
+    return _parts(_located(recipe).model_dump_json(exclude={"splits"}), recipe.seed, split)
+
+
+def require_splits(recipe: Recipe) -> None:
+    """Raise a DataError unless every split that the recipe asks for can be made."""
+    index_of(recipe, recipe.data.splits - 1)
+
+
+def index_of(recipe: Recipe, split: int) -> data.Split:
+    """Which rows of the data are in which part of a split.
+
+    Raises: DataError if the split cannot be made.
+    """
+    return _index(recipe.data, rows_of(recipe), recipe.seed, split)
+
+
+_SPLITTING = {"splits", "train", "validation", "test", "stratify", "preprocessing"}
+
+
+def _located(recipe: Recipe) -> Data:
+    asked = recipe.data
+    return asked if asked.path is None else asked.model_copy(update={"path": str(recipe.path_of(asked.path))})
+
+
+@lru_cache(maxsize=2)
+def _rows(asked_json: str) -> data.DataSet:
+    asked = Data.model_validate_json(asked_json)
+    if asked.name is not None:
+        found = data.load(asked.name)
+    else:
+        found = data.read(asked.path or "", **asked.reading)
+    if not found.labelled:
+        raise DataError(
+            f"{asked.path} has no labels, so there is nothing to learn. Say data.target, the column (or array) of the "
+            "label; pictures lie in one folder for each class."
+        )
+    return found if asked.bounds is None else data.rescale(found, asked.bounds)
+
+
+@lru_cache(maxsize=4)
+def _parts(asked_json: str, seed: int, split: int) -> Parts:
+    asked = Data.model_validate_json(asked_json)
+    rows = _rows(asked.model_dump_json(exclude=_SPLITTING))
+    train, validation, test = (rows.rows(part) for part in _index(asked, rows, seed, split))
+    if not rows.columns:
+        return Parts(train, validation, test)
+    fitted = data.Preprocessing.fit(train, **asked.preprocessing.model_dump())
+    return Parts(fitted(train), fitted(validation), fitted(test), fitted)
+
+
+def _index(asked: Data, rows: data.DataSet, seed: int, split: int) -> data.Split:
+    if rows.parts:
+        validation = None if "validation" in rows.parts else asked.validation
+        found = data.predefined(rows, split + 1, validation, seed, asked.stratify)
+    else:
+        found = data.splits(
+            rows, split + 1, asked.train, asked.validation, asked.test, seed=seed, stratify=asked.stratify
+        )
+    return next(islice(found, split, None))
