@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rightreasons.core._errors import InputError
+from rightreasons.core._errors import DifferentiabilityError, InputError
+from rightreasons.core._function import ROWS_AT_ONCE
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs
 from rightreasons.core._score import Target
@@ -71,12 +72,57 @@ class Axioms:
     note: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Call:
+    """What one call adds to a method's own configuration; arguments as in `Attribution.__call__`.
+
+    Attributes:
+        training: the draws that a penalty wants.
+        baseline: in place of the method's own.
+        reference_output: f at the method's references.
+
+    Raises:
+        InputError: chunk is below 1, or the generator is not on the CPU.
+    """
+
+    generator: torch.Generator | None = None
+    create_graph: bool = False
+    chunk: int | None = None
+    model_kwargs: Mapping[str, Any] | None = None
+    training: bool = False
+    baseline: int | float | Inputs | None = None
+    reference_output: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.chunk is not None and self.chunk < 1:
+            raise InputError(
+                f"chunk is the most model rows in one forward pass, at least 1; got {self.chunk}."
+            )
+        if self.generator is not None and self.generator.device.type != "cpu":
+            raise InputError(
+                f"draws are made on the CPU so that they are the same on every device; got a generator on "
+                f"{self.generator.device}. Pass torch.Generator().manual_seed(seed)."
+            )
+
+    @property
+    def rows(self) -> int | None:
+        """Most model rows in one forward pass over the batch; None: all of them, where a graph is kept."""
+        return self.chunk or (None if self.create_graph else ROWS_AT_ONCE)
+
+
 class Attribution(ABC):
     """A frozen dataclass value, its fields the method's configuration, called with the model."""
 
     axioms: ClassVar[Axioms]
 
     @abstractmethod
+    def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
+        """What `__call__` returns."""
+
+    @abstractmethod
+    def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
+        """What `explain` returns."""
+
     def __call__(
         self,
         model: Model,
@@ -104,8 +150,9 @@ class Attribution(ABC):
             InputError, ShapeError, TargetError: what was passed cannot be used.
             DifferentiabilityError: the output has no gradient, or no graph can be kept here.
         """
+        call = Call(generator, create_graph=create_graph, chunk=chunk, model_kwargs=model_kwargs)
+        return self._maps(model, inputs, target, call)
 
-    @abstractmethod
     def explain(
         self,
         model: Model,
@@ -117,6 +164,8 @@ class Attribution(ABC):
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Explanation:
         """Maps with completeness gap, standard error, outputs and cost; arguments as in `__call__`."""
+        call = Call(generator, chunk=chunk, model_kwargs=model_kwargs)
+        return self._explanation(model, inputs, target, call)
 
     def __repr__(self) -> str:
         """Fields that differ from their defaults; tensors as their shape."""
@@ -133,10 +182,21 @@ class Attribution(ABC):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def check_chunk(chunk: int | None) -> None:
-    """Raise an `InputError` unless `chunk` is None or at least 1."""
-    if chunk is not None and chunk < 1:
-        raise InputError(f"chunk is the most model rows in one forward pass, at least 1; got {chunk}.")
+def refuse_graph(method: Attribution, instead: str) -> None:
+    """Raise the error of methods that cannot be trained through."""
+    raise DifferentiabilityError(
+        f"create_graph=True: {type(method).__name__} is not differentiable, so a penalty on its maps would train "
+        f"nothing, or the wrong thing. {instead}"
+    )
+
+
+def refuse_no_grad() -> None:
+    """Raise a `DifferentiabilityError` where autograd is off."""
+    if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
+        raise DifferentiabilityError(
+            "create_graph=True inside no_grad or inference_mode: nothing done with the maps here would be recorded, "
+            "so parameters would silently get no gradient. Leave the block, or drop create_graph."
+        )
 
 
 def positive(name: str, value: int | None) -> None:

@@ -1,20 +1,24 @@
 """Controls: maps that know nothing of the model, which a metric worth using tells from explanations."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Attribution, Axioms, Evaluations, Explanation, check_chunk
-from rightreasons.attribution._modified import refuse_graph
-from rightreasons.attribution._path import Call
+from rightreasons.attribution._attribution import (
+    Attribution,
+    Axioms,
+    Call,
+    Evaluations,
+    Explanation,
+    refuse_graph,
+)
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.core._function import ROWS_AT_ONCE, ScoreFunction
+from rightreasons.core._function import ScoreFunction
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
 from rightreasons.core._score import Target
@@ -37,41 +41,17 @@ class Control(Attribution):
     def maps(self, inputs: tuple[Tensor, ...], generator: torch.Generator | None) -> tuple[Tensor, ...]:
         """One map of the shape of each input."""
 
-    def __call__(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        create_graph: bool = False,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Inputs:
-        """As `Attribution.__call__`; `create_graph=True` is refused."""
-        if create_graph:
+    def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
+        if call.create_graph:
             refuse_graph(self, "No parameter moves a control. Use rr.Gradient() or another method.")
-        check_chunk(chunk)
         check_inputs(inputs)
-        Call(generator)
         parts = tuple(_wide(part.detach()) for part in as_tuple(inputs))
-        return like(self.maps(parts, generator), inputs)
+        return like(self.maps(parts, call.generator), inputs)
 
-    def explain(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Explanation:
-        """As `Attribution.explain`."""
-        maps = self(model, inputs, target, generator=generator, chunk=chunk)
+    def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
+        maps = self._maps(model, inputs, target, call)
         with explaining(model, second_order=False) as network, torch.no_grad():
-            kwargs, rows = model_kwargs, chunk or ROWS_AT_ONCE
-            function = ScoreFunction(network, inputs, target, model_kwargs=kwargs, chunk=rows)
+            function = ScoreFunction(network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.rows)
             outputs = function.outputs_of_batch(function.points)
         return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
 

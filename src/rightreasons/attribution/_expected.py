@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Explanation, positive
+from rightreasons.attribution._attribution import Axioms, Call, Explanation, positive
 from rightreasons.attribution._path import (
     ROWS_AT_ONCE,
-    Call,
     PathAttribution,
     PathSum,
     Piece,
@@ -277,8 +276,8 @@ class ExpectedGradients(PathAttribution):
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Inputs:
         """As `PathAttribution.__call__`; `reference_output` is made by `rr.reference_output(model, method)`."""
-        call = Call(generator, reference_output=reference_output)
-        return self._maps(model, inputs, target, call, create_graph, chunk, model_kwargs)
+        call = Call(generator, create_graph, chunk, model_kwargs, reference_output=reference_output)
+        return self._maps(model, inputs, target, call)
 
     def explain(
         self,
@@ -292,8 +291,8 @@ class ExpectedGradients(PathAttribution):
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Explanation:
         """As `PathAttribution.explain`, with standard errors, and the gap where f at the references is known."""
-        call = Call(generator, reference_output=reference_output)
-        return self._explanation(model, inputs, target, call, chunk, model_kwargs)
+        call = Call(generator, chunk=chunk, model_kwargs=model_kwargs, reference_output=reference_output)
+        return self._explanation(model, inputs, target, call)
 
 
 def reference_output(

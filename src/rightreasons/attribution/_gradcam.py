@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rightreasons.attribution._attribution import Axioms
-from rightreasons.attribution._path import Call, PathAttribution, PathSum, Piece, Points, Sums
+from rightreasons.attribution._attribution import Axioms, Call
+from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._guard import Model

@@ -5,8 +5,8 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms
-from rightreasons.attribution._path import Call, PathAttribution, PathSum, Piece, Points, Sums
+from rightreasons.attribution._attribution import Axioms, Call
+from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._score import Output
 

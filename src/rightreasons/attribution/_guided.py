@@ -1,5 +1,6 @@
 """Guided backpropagation and the deconvolutional network: gradients whose way through ReLUs is another one."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, final
@@ -36,16 +37,6 @@ _UNDEFINED = frozenset(
         "Glu",
     )
 )
-
-
-def guided(inwards: Tensor, outwards: Tensor) -> Tensor:
-    """What the ReLU lets through and is positive [springenberg2015]."""
-    return inwards.relu()
-
-
-def deconvolved(inwards: Tensor, outwards: Tensor) -> Tensor:
-    """What is positive, wherever the ReLU was open [zeiler2014]."""
-    return outwards.relu()
 
 
 def relu_gradients(
@@ -119,9 +110,35 @@ def _refuse(operation: Operation, method: str) -> None:
         )
 
 
+class ThroughRelus(ModifiedBackward):
+    """A value whose map is the gradient with another rule at every ReLU.
+
+    Attributes:
+        called: the method's name in messages.
+    """
+
+    called: ClassVar[str]
+    instead: ClassVar[str] = INSTEAD
+    output: Output
+
+    @staticmethod
+    @abstractmethod
+    def passed_back(inwards: Tensor, outwards: Tensor) -> Tensor:
+        """What a ReLU passes back, given the gradients of its input and of its output."""
+
+    @property
+    def explains(self) -> Output:
+        return self.output
+
+    def pieces(self, function: ScoreFunction, chunk: int) -> Iterator[Part]:
+        for block, points in blocks(function, chunk):
+            maps = relu_gradients(function, points, block, self.passed_back, self.called)
+            yield Part(maps, len(points[0]))
+
+
 @final
 @dataclass(frozen=True, repr=False)
-class GuidedBackprop(ModifiedBackward):
+class GuidedBackprop(ThroughRelus):
     """Gradient in which every ReLU passes back only what is positive [springenberg2015].
 
         R_in = max(R_out, 0) * 1[z > 0]  at every ReLU z -> max(z, 0)
@@ -155,24 +172,19 @@ class GuidedBackprop(ModifiedBackward):
         differentiable=False,
         note="Hardly depends on the output that is asked for.",
     )
-    instead: ClassVar[str] = INSTEAD
+    called = "guided backpropagation"
 
     output: Output = "logit"
     at: str | None = None
 
-    @property
-    def explains(self) -> Output:
-        return self.output
-
-    def pieces(self, function: ScoreFunction, chunk: int) -> Iterator[Part]:
-        for block, points in blocks(function, chunk):
-            maps = relu_gradients(function, points, block, guided, "guided backpropagation")
-            yield Part(maps, len(points[0]))
+    @staticmethod
+    def passed_back(inwards: Tensor, outwards: Tensor) -> Tensor:
+        return inwards.relu()
 
 
 @final
 @dataclass(frozen=True, repr=False)
-class Deconvnet(ModifiedBackward):
+class Deconvnet(ThroughRelus):
     """Gradient in which every ReLU rectifies what is passed back, and nothing else [zeiler2014].
 
         R_in = max(R_out, 0)  at every ReLU, open or not
@@ -202,16 +214,11 @@ class Deconvnet(ModifiedBackward):
         differentiable=False,
         note="Hardly depends on the input, nor on the output that is asked for.",
     )
-    instead: ClassVar[str] = INSTEAD
+    called = "the deconvolutional network"
 
     output: Output = "logit"
     at: str | None = None
 
-    @property
-    def explains(self) -> Output:
-        return self.output
-
-    def pieces(self, function: ScoreFunction, chunk: int) -> Iterator[Part]:
-        for block, points in blocks(function, chunk):
-            maps = relu_gradients(function, points, block, deconvolved, "the deconvolutional network")
-            yield Part(maps, len(points[0]))
+    @staticmethod
+    def passed_back(inwards: Tensor, outwards: Tensor) -> Tensor:
+        return outwards.relu()

@@ -1,15 +1,18 @@
 """Guided Grad-CAM."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
-import torch
-
-from rightreasons.attribution._attribution import Attribution, Axioms, Evaluations, Explanation
+from rightreasons.attribution._attribution import (
+    Attribution,
+    Axioms,
+    Call,
+    Evaluations,
+    Explanation,
+    refuse_graph,
+)
 from rightreasons.attribution._gradcam import GradCAM, Upsample, check_upsample
 from rightreasons.attribution._guided import INSTEAD, GuidedBackprop
-from rightreasons.attribution._modified import refuse_graph
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs
@@ -61,41 +64,13 @@ class GuidedGradCAM(Attribution):
         if self.upsample is None:
             raise InputError("the two maps are multiplied, so upsample is 'bilinear' or 'nearest'; got None.")
 
-    def __call__(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        create_graph: bool = False,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Inputs:
-        """As `Attribution.__call__`; `create_graph=True` is refused."""
-        if create_graph:
+    def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
+        if call.create_graph:
             refuse_graph(self, INSTEAD.replace("rr.Gradient()", "rr.GradCAM()"))
-        each = [
-            method(model, inputs, target, generator=generator, chunk=chunk, model_kwargs=model_kwargs)
-            for method in self._factors()
-        ]
-        return _product(*each)
+        return _product(*(method._maps(model, inputs, target, call) for method in self._factors()))
 
-    def explain(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Explanation:
-        """As `Attribution.explain`."""
-        cam, guided = (
-            method.explain(model, inputs, target, generator=generator, chunk=chunk, model_kwargs=model_kwargs)
-            for method in self._factors()
-        )
+    def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
+        cam, guided = (method._explanation(model, inputs, target, call) for method in self._factors())
         return Explanation(
             maps=_product(cam.maps, guided.maps),
             gap=None,

@@ -7,9 +7,8 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Explanation, positive
+from rightreasons.attribution._attribution import Axioms, Call, Explanation, positive
 from rightreasons.attribution._path import (
-    Call,
     PathAttribution,
     PathSum,
     Piece,
@@ -143,8 +142,8 @@ class IntegratedGradients(PathAttribution):
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Inputs:
         """As `PathAttribution.__call__`; `baseline` replaces the field, and may carry a graph of its own."""
-        call = Call(generator, baseline=baseline)
-        return self._maps(model, inputs, target, call, create_graph, chunk, model_kwargs)
+        call = Call(generator, create_graph, chunk, model_kwargs, baseline=baseline)
+        return self._maps(model, inputs, target, call)
 
     def explain(
         self,
@@ -158,5 +157,5 @@ class IntegratedGradients(PathAttribution):
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Explanation:
         """As `PathAttribution.explain`, with the completeness gap of the quadrature."""
-        call = Call(generator, baseline=baseline)
-        return self._explanation(model, inputs, target, call, chunk, model_kwargs)
+        call = Call(generator, chunk=chunk, model_kwargs=model_kwargs, baseline=baseline)
+        return self._explanation(model, inputs, target, call)

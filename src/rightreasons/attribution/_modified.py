@@ -1,15 +1,13 @@
 """Attributions with a backward pass of their own rules: what they share."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Attribution, Evaluations, Explanation, check_chunk
-from rightreasons.attribution._path import Call
-from rightreasons.core._errors import DifferentiabilityError
+from rightreasons.attribution._attribution import Attribution, Call, Evaluations, Explanation, refuse_graph
 from rightreasons.core._function import ROWS_AT_ONCE, Block, ScoreFunction
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, like
@@ -49,38 +47,17 @@ class ModifiedBackward(Attribution):
     def pieces(self, function: ScoreFunction, chunk: int) -> Iterator[Part]:
         """The maps, block of rows by block of rows, in forward passes of at most `chunk` model rows."""
 
-    def __call__(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        create_graph: bool = False,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Inputs:
-        """As `Attribution.__call__`; `create_graph=True` is refused."""
-        if create_graph:
+    def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
+        if call.create_graph:
             refuse_graph(self, self.instead)
         with explaining(model, second_order=False, hooks=True) as network:
-            function = self._function(network, inputs, target, generator, chunk, model_kwargs)
-            return self._in_structure(self._whole(function, chunk).maps, inputs)
+            function = self._function(network, inputs, target, call)
+            return self._in_structure(self._whole(function, call.chunk).maps, inputs)
 
-    def explain(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Explanation:
-        """As `Attribution.explain`."""
+    def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
         with explaining(model, second_order=False, hooks=True) as network:
-            function = self._function(network, inputs, target, generator, chunk, model_kwargs)
-            whole = self._whole(function, chunk)
+            function = self._function(network, inputs, target, call)
+            whole = self._whole(function, call.chunk)
             with torch.no_grad():
                 outputs = function.outputs_of_batch(function.points)
             return Explanation(
@@ -91,25 +68,15 @@ class ModifiedBackward(Attribution):
                 evaluations=Evaluations(function.evaluations, whole.backward),
             )
 
-    def _function(
-        self,
-        network: Model,
-        inputs: Inputs,
-        target: Target,
-        generator: torch.Generator | None,
-        chunk: int | None,
-        model_kwargs: Mapping[str, Any] | None,
-    ) -> ScoreFunction:
-        check_chunk(chunk)
-        Call(generator)  # checks it: methods without draws accept what the others do
+    def _function(self, network: Model, inputs: Inputs, target: Target, call: Call) -> ScoreFunction:
         return ScoreFunction(
             network,
             inputs,
             target,
             output=self.explains,
             at=self.at,
-            model_kwargs=model_kwargs,
-            chunk=chunk or ROWS_AT_ONCE,
+            model_kwargs=call.model_kwargs,
+            chunk=call.rows,
         )
 
     def _whole(self, function: ScoreFunction, chunk: int | None) -> Part:
@@ -132,11 +99,3 @@ def blocks(function: ScoreFunction, rows: int) -> Iterator[tuple[Block, tuple[Te
 def as_leaves(points: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Fresh tensors of the same values that gradients can be taken at."""
     return tuple(point.detach().clone().requires_grad_() for point in points)
-
-
-def refuse_graph(method: Attribution, instead: str) -> None:
-    """Raise the error of methods that cannot be trained through."""
-    raise DifferentiabilityError(
-        f"create_graph=True: {type(method).__name__} is not differentiable, so a penalty on its maps would train "
-        f"nothing, or the wrong thing. {instead}"
-    )

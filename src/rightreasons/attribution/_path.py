@@ -8,14 +8,12 @@ F features (any number of dimensions).
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Attribution, Evaluations, Explanation, check_chunk
-from rightreasons.core._errors import DifferentiabilityError, InputError
+from rightreasons.attribution._attribution import Attribution, Call, Evaluations, Explanation, refuse_no_grad
 from rightreasons.core._function import ROWS_AT_ONCE, Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
@@ -37,23 +35,6 @@ class Piece(NamedTuple):
     def block(self) -> Block:
         """The rows, each repeated once for every draw."""
         return Block(self.rows.start, self.rows.stop, self.draws.stop - self.draws.start)
-
-
-@dataclass(frozen=True)
-class Call:
-    """What one call adds to a method's own configuration."""
-
-    generator: torch.Generator | None = None
-    training: bool = False
-    baseline: int | float | Inputs | None = None
-    reference_output: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        if self.generator is not None and self.generator.device.type != "cpu":
-            raise InputError(
-                f"draws are made on the CPU so that they are the same on every device; got a generator on "
-                f"{self.generator.device}. Pass torch.Generator().manual_seed(seed)."
-            )
 
 
 class PathSum(ABC):
@@ -200,33 +181,6 @@ class PathAttribution(Attribution):
     def path(self, function: ScoreFunction, call: Call) -> PathSum:
         """The points and statistics of one call; all draws are made here."""
 
-    def __call__(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        create_graph: bool = False,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Inputs:
-        """As `Attribution.__call__`."""
-        return self._maps(model, inputs, target, Call(generator), create_graph, chunk, model_kwargs)
-
-    def explain(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Explanation:
-        """Maps with completeness gap, standard error, outputs and cost; arguments as in `__call__`."""
-        return self._explanation(model, inputs, target, Call(generator), chunk, model_kwargs)
-
     def training_maps(
         self,
         model: Model,
@@ -248,73 +202,29 @@ class PathAttribution(Attribution):
             model_kwargs: passed to the model.
         """
         connected = torch.is_grad_enabled()
+        call = Call(generator, create_graph=connected, model_kwargs=model_kwargs, training=True)
         with explaining(model, second_order=True) as network:
-            function = ScoreFunction(
-                network,
-                inputs,
-                target,
-                output=self.output,
-                at=self.layer_in(network),
-                model_kwargs=model_kwargs,
-                connected=connected,
-            )
-            path = self.path(function, Call(generator, training=True))
+            function = self._function(network, inputs, target, call)
+            path = self.path(function, call)
             sums = accumulate(path) if connected else path.accumulate()
             with torch.set_grad_enabled(connected):
                 return self._in_structure(path.combine(sums, slice(0, function.batch)), inputs)
 
-    def _maps(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target,
-        call: Call,
-        create_graph: bool,
-        chunk: int | None,
-        model_kwargs: Mapping[str, Any] | None,
-    ) -> Inputs:
-        check_chunk(chunk)
-        if create_graph:
-            _refuse_no_grad()
-        with explaining(model, second_order=create_graph, hooks=self.inner) as network:
-            function = ScoreFunction(
-                network,
-                inputs,
-                target,
-                output=self.output,
-                at=self.layer_in(network),
-                model_kwargs=model_kwargs,
-                connected=create_graph,
-                chunk=chunk or (None if create_graph else ROWS_AT_ONCE),
-            )
-            path = self.path(function, call)
-            return self._in_structure(path.maps(chunk=chunk, create_graph=create_graph), inputs)
+    def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
+        if call.create_graph:
+            refuse_no_grad()
+        with explaining(model, second_order=call.create_graph, hooks=self.inner) as network:
+            path = self.path(self._function(network, inputs, target, call), call)
+            return self._in_structure(path.maps(chunk=call.chunk, create_graph=call.create_graph), inputs)
 
-    def _explanation(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target,
-        call: Call,
-        chunk: int | None,
-        model_kwargs: Mapping[str, Any] | None,
-    ) -> Explanation:
-        check_chunk(chunk)
+    def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
         with explaining(model, second_order=False, hooks=self.inner) as network:
-            function = ScoreFunction(
-                network,
-                inputs,
-                target,
-                output=self.output,
-                at=self.layer_in(network),
-                model_kwargs=model_kwargs,
-                chunk=chunk or ROWS_AT_ONCE,
-            )
+            function = self._function(network, inputs, target, call)
             path = self.path(function, call)
             with torch.no_grad():
                 outputs = function.outputs_of_batch(function.points)
                 scores = function.scores_of(outputs, Block(0, function.batch))
-            maps, gap, errors = _diagnosed(path, scores, chunk)
+            maps, gap, errors = _diagnosed(path, scores, call.chunk)
             return Explanation(
                 maps=self._in_structure(maps, inputs),
                 gap=gap,
@@ -322,6 +232,18 @@ class PathAttribution(Attribution):
                 outputs=outputs,
                 evaluations=Evaluations(function.evaluations, path.gradient_rows),
             )
+
+    def _function(self, network: Model, inputs: Inputs, target: Target, call: Call) -> ScoreFunction:
+        return ScoreFunction(
+            network,
+            inputs,
+            target,
+            output=self.output,
+            at=self.layer_in(network),
+            model_kwargs=call.model_kwargs,
+            connected=call.create_graph,
+            chunk=call.rows,
+        )
 
     def _in_structure(self, maps: tuple[Tensor, ...], inputs: Inputs) -> Inputs:
         return maps[0] if self.inner else like(maps, inputs)
@@ -339,11 +261,3 @@ def _diagnosed(
             gaps += [] if gap is None else [gap]
             errors += [] if error is None else [error]
     return joined(maps), torch.cat(gaps) if gaps else None, joined(errors) if errors else None
-
-
-def _refuse_no_grad() -> None:
-    if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
-        raise DifferentiabilityError(
-            "create_graph=True inside no_grad or inference_mode: nothing done with the maps here would be recorded, "
-            "so parameters would silently get no gradient. Leave the block, or drop create_graph."
-        )

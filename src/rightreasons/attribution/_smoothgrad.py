@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal, final, get_args
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, positive
-from rightreasons.attribution._path import Call, PathAttribution, PathSum, Piece, Points, Sums
+from rightreasons.attribution._attribution import Axioms, Call, positive
+from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._inputs import Inputs, as_tuple, matching_rows

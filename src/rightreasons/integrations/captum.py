@@ -22,8 +22,9 @@ from rightreasons.attribution import (
     Right,
     Trapezoid,
 )
+from rightreasons.attribution._attribution import Call
 from rightreasons.core._errors import DifferentiabilityError, InputError, MissingExtraError
-from rightreasons.core._function import ROWS_AT_ONCE, Block, ScoreFunction
+from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
 from rightreasons.core._score import Target
@@ -233,46 +234,25 @@ class FromCaptum(Attribution):
     algorithm: Callable[[Any], _Attributes]
     arguments: tuple[tuple[str, Any], ...] = ()
 
-    def __call__(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        create_graph: bool = False,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Inputs:
-        """As `Attribution.__call__`; `chunk` splits the rows, or is captum's `internal_batch_size` where it has one."""
-        if create_graph:
+    def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
+        """`chunk` splits the rows, or is captum's `internal_batch_size` where it has one."""
+        if call.create_graph:
             raise DifferentiabilityError(
                 f"create_graph=True: {self!r} gives parameters no gradient. Captum has no graph through its maps; "
                 "Use rr.IntegratedGradients() or another method of this package."
             )
-        with explaining(model, second_order=False, hooks=True) as network, _drawing(generator):
-            return self._maps(network, inputs, target, chunk, dict(model_kwargs or {}))
+        with explaining(model, second_order=False, hooks=True) as network, _drawing(call.generator):
+            return self._attributed(network, inputs, target, call.chunk, dict(call.model_kwargs or {}))
 
-    def explain(
-        self,
-        model: Model,
-        inputs: Inputs,
-        target: Target = None,
-        *,
-        generator: torch.Generator | None = None,
-        chunk: int | None = None,
-        model_kwargs: Mapping[str, Any] | None = None,
-    ) -> Explanation:
-        """As `Attribution.explain`, with outputs; what the algorithm itself evaluated is not counted."""
-        keywords = model_kwargs
-        maps = self(model, inputs, target, generator=generator, chunk=chunk, model_kwargs=keywords)
+    def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
+        """With outputs; what the algorithm itself evaluated is not counted."""
+        maps = self._maps(model, inputs, target, call)
         with explaining(model, second_order=False) as network, torch.no_grad():
-            rows = chunk or ROWS_AT_ONCE
-            function = ScoreFunction(network, inputs, target, model_kwargs=keywords, chunk=rows)
+            function = ScoreFunction(network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.rows)
             outputs = function.outputs_of_batch(function.points)
         return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
 
-    def _maps(
+    def _attributed(
         self, model: Model, inputs: Inputs, target: Target, chunk: int | None, keywords: dict[str, Any]
     ) -> Inputs:
         batch = check_inputs(inputs, integers_allowed=True)
