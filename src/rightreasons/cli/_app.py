@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from rightreasons import __version__
+from rightreasons.cli._evaluate import evaluate
+from rightreasons.cli._predict import predict
 from rightreasons.cli._report import report
 from rightreasons.cli._train import train
 
@@ -35,3 +37,5 @@ def _options(
 
 app.command()(train)
 app.command()(report)
+app.command()(predict)
+app.command()(evaluate)

@@ -1,13 +1,17 @@
 """`rightreasons train`: recipes to run directories and their pages."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rightreasons.cli import _options as options
 from rightreasons.cli._progress import Display
 from rightreasons.cli._report import page_of
 from rightreasons.core._errors import RecipeError
+
+if TYPE_CHECKING:
+    from rightreasons.recipes import Recipe
 
 
 def train(
@@ -36,6 +40,8 @@ def train(
         ),
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+    trust: options.Trust = False,
+    code: options.Code = Path(),
 ) -> None:
     """Train every arm of a recipe on every split, choose on validation, measure on test, write a page.
 
@@ -44,7 +50,7 @@ def train(
     from rightreasons import runs
     from rightreasons.recipes import read
 
-    read_first = [read(path) for path in recipes]
+    read_first = [_allowed(read(path), trust, code) for path in recipes]
     names = [recipe.name for recipe in read_first]
     if len(set(names)) < len(names):
         raise RecipeError(f"recipes given together must have different names; got {', '.join(names)}.")
@@ -56,6 +62,11 @@ def train(
         pages.append(page_of(finished.path) if report else finished.path)
     for page in pages:
         typer.echo(f"{'Report' if report else 'Run'}: {page}")
+
+
+def _allowed(recipe: "Recipe", trust: bool, code: Path) -> "Recipe":
+    """The recipe, with the folder of its owner's code unless it comes out of a run: that may be anyone's."""
+    return recipe.model_copy(update={"code": str(code)}) if trust or recipe.resolved is None else recipe
 
 
 def _directory(name: str, output: Path | None, count: int) -> Path:

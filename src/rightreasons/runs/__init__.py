@@ -4,9 +4,22 @@ from rightreasons.recipes._extras import require as _require
 
 _require("train", "safetensors", "scipy", "lightning_fabric")
 
+from rightreasons.runs._evaluate import evaluate, evaluation_text  # noqa: E402
 from rightreasons.runs._files import RunDirectory  # noqa: E402
 from rightreasons.runs._load import Trained, load  # noqa: E402
 from rightreasons.runs._plan import Fit, plan  # noqa: E402
 from rightreasons.runs._runner import Progress, run  # noqa: E402
+from rightreasons.runs._tables import write_table  # noqa: E402
 
-__all__ = ["Fit", "Progress", "RunDirectory", "Trained", "load", "plan", "run"]
+__all__ = [
+    "Fit",
+    "Progress",
+    "RunDirectory",
+    "Trained",
+    "evaluate",
+    "evaluation_text",
+    "load",
+    "plan",
+    "run",
+    "write_table",
+]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +79,7 @@ class Trained:
         labelled: bool = True,
         target: str | None = None,
         id: str | None = None,
+        unseen: Literal["refuse", "zero"] = "refuse",
     ) -> data.DataSet:
         """Data as the network sees them: the training's reading options, preprocessing and bounds.
 
@@ -89,6 +90,7 @@ class Trained:
             labelled: whether labels are read.
             target: column of the label, where it has another name than in training.
             id: column that names the rows, likewise.
+            unseen: whether a category that training did not have is refused, or taken for a missing value.
 
         Raises: DataError for what cannot be read, a missing column, or a category unknown in training.
         """
@@ -102,7 +104,7 @@ class Trained:
         if bounds is not None and found.bounds is not None and found.bounds != bounds:
             found = data.rescale(found, bounds)
         if self.preprocessing is not None:
-            return self.preprocessing(found)
+            return self.preprocessing(found, unseen=unseen)
         wanted, got = tuple(self.about["form"]["shape"]), tuple(found.x.shape[1:])
         if wanted != got:
             raise DataError(
@@ -123,6 +125,28 @@ class Trained:
             named = AttributionName.model_validate(named)
         needs_rows = named.name == "expected_gradients"
         return material.attribution_of(named, self.parts.train.x if needs_rows else torch.empty(0))
+
+    def predict(self, rows: data.DataSet) -> dict[str, list[Any]]:
+        """What it says about each row, in columns: the rows' ids if they have any, then as `tasks.predictions`.
+
+        Args:
+            rows: as `read` returns them.
+        """
+        names = self.classes or tuple(self.about["labels"])
+        ids: dict[str, list[Any]] = {"id": list(rows.ids)} if rows.ids else {}
+        return ids | tasks.predictions(self.task, self.outputs(rows.x), names)
+
+    def evaluate(self, rows: data.DataSet) -> dict[str, float]:
+        """The task's metrics on rows with known labels, as `read` returns them.
+
+        Raises: DataError if the labels are not known.
+        """
+        if not rows.labelled:
+            raise DataError(
+                f"{rows.name!r} has no labels to compare with. Say which column they are in: target=COLUMN "
+                "(--target), or use predict."
+            )
+        return self.task.metrics(self.outputs(rows.x), rows.y)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Outputs of the network in eval mode, in pieces of bounded memory; x as `read` returns it."""

@@ -14,6 +14,7 @@ from rightreasons.tasks._binary import Binary
 from rightreasons.tasks._custom import Custom, task_from
 from rightreasons.tasks._multiclass import MultiClass
 from rightreasons.tasks._multilabel import MultiLabel
+from rightreasons.tasks._predictions import predictions
 from rightreasons.tasks._registry import build, names
 from rightreasons.tasks._regression import Regression
 from rightreasons.tasks._survival import Survival
@@ -29,5 +30,6 @@ __all__ = [
     "Task",
     "build",
     "names",
+    "predictions",
     "task_from",
 ]

@@ -1,0 +1,40 @@
+"""`rightreasons predict`: what a run's network says about new rows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rightreasons.cli import _options as options
+
+
+def predict(
+    run: options.Run,
+    source: options.Source,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .csv or .parquet file. Default: CSV to standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    arm: options.Arm = None,
+    split: options.Split = 0,
+    id: options.Id = None,
+    allow_unseen: options.Unseen = False,
+    trust: options.Trust = False,
+    code: options.Code = Path(),
+) -> None:
+    """Predict rows of a file with a network of a run; labels are not needed, columns are found by name."""
+    from rightreasons import runs
+
+    trained = runs.load(run, arm=arm, split=split, trust=trust, code=code)
+    rows = trained.read(source, labelled=False, id=id, unseen="zero" if allow_unseen else "refuse")
+    written = runs.write_table(trained.predict(rows), output)
+    if output is None:
+        typer.echo(written, nl=False)
+    else:
+        typer.echo(f"{len(rows)} rows by {trained.arm!r}, split {split}: {output}")
