@@ -3,7 +3,8 @@
 Legend: B rows, S shape of the space, n positions.
 """
 
-import numpy as np
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -49,8 +50,7 @@ def spearman(
         >>> spearman(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 4.0, 9.0]]))
         tensor([1.])
     """
-    a, b = checked_pair(a, b, "spearman", reduce)
-    return _spearman(a.flatten(1), b.flatten(1))
+    return _compared(_spearman, *checked_pair(a, b, "spearman", reduce))
 
 
 def lens_spearman(
@@ -93,8 +93,7 @@ def lens_spearman(
         >>> spearman(a, a.roll(1, 1)).round(decimals=2), lens_spearman(a, a.roll(1, 1)).round(decimals=2)
         (tensor([-0.2000]), tensor([0.5600]))
     """
-    a, b = _means("lens_spearman", a, b, window, border, graph, reduce)
-    return _spearman(a, b)
+    return _compared(_spearman, *_means("lens_spearman", a, b, window, border, graph, reduce))
 
 
 def kendall(
@@ -124,8 +123,7 @@ def kendall(
         >>> kendall(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 3.0, 2.0]]))
         tensor([0.3333])
     """
-    a, b = checked_pair(a, b, "kendall", reduce)
-    return _kendall(a.flatten(1), b.flatten(1))
+    return _compared(_kendall, *checked_pair(a, b, "kendall", reduce))
 
 
 def lens_kendall(
@@ -166,8 +164,7 @@ def lens_kendall(
         >>> kendall(a, a.roll(1, 1)).round(decimals=2), lens_kendall(a, a.roll(1, 1)).round(decimals=2)
         (tensor([-0.1300]), tensor([0.4700]))
     """
-    a, b = _means("lens_kendall", a, b, window, border, graph, reduce)
-    return _kendall(a, b)
+    return _compared(_kendall, *_means("lens_kendall", a, b, window, border, graph, reduce))
 
 
 def _means(
@@ -178,20 +175,27 @@ def _means(
     border: Border,
     graph: FeatureGraph | None,
     reduce: Reduce,
-) -> tuple[Float[Tensor, "B n"], Float[Tensor, "B n"]]:
+) -> tuple[Float[Tensor, "B *S"], Float[Tensor, "B *S"]]:
     checked_window(window, metric)
     checked_border(border, metric)
     a, b = checked_pair(a, b, metric, reduce)
     checked_space(a, metric, graph)
-    near_a, near_b = (window_mean(maps.detach(), window, border, graph) for maps in (a, b))
-    return near_a.flatten(1), near_b.flatten(1)
+    return window_mean(a.detach(), window, border, graph), window_mean(b.detach(), window, border, graph)
+
+
+def _compared(
+    statistic: Callable[[Tensor, Tensor], Tensor], a: Float[Tensor, "B *S"], b: Float[Tensor, "B *S"]
+) -> Float[Tensor, "B"]:
+    """The statistic of each pair of rows (B, n); NaN where a row is constant."""
+    a, b = a.detach().flatten(1), b.detach().flatten(1)
+    return nan_unless(varies(a) & varies(b), statistic(a, b))
 
 
 def _spearman(a: Float[Tensor, "B n"], b: Float[Tensor, "B n"]) -> Float[Tensor, "B"]:
-    ranks_a, ranks_b = _centred_ranks(a.detach()), _centred_ranks(b.detach())
+    ranks_a, ranks_b = _centred_ranks(a), _centred_ranks(b)
     # One root of the product: equal maps give exactly 1.
     spread_B = (ranks_a.square().sum(1) * ranks_b.square().sum(1)).sqrt()
-    return nan_unless(varies(a) & varies(b), ((ranks_a * ranks_b).sum(1) / spread_B).clamp(-1, 1))
+    return ((ranks_a * ranks_b).sum(1) / spread_B).clamp(-1, 1)
 
 
 def _centred_ranks(values: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
@@ -210,10 +214,5 @@ def _kendall(a: Float[Tensor, "B n"], b: Float[Tensor, "B n"]) -> Float[Tensor, 
         from scipy.stats import kendalltau
     except ImportError as error:
         raise MissingExtraError("kendall needs scipy: pip install 'rightreasons[train]'") from error
-    valid = varies(a) & varies(b)
-    rows_a, rows_b = a.detach().cpu().numpy(), b.detach().cpu().numpy()
-    taus = [
-        kendalltau(row_a, row_b)[0] if ranked else np.nan
-        for row_a, row_b, ranked in zip(rows_a, rows_b, valid.tolist(), strict=True)
-    ]
+    taus = [kendalltau(*rows)[0] for rows in zip(a.cpu().numpy(), b.cpu().numpy(), strict=True)]
     return torch.tensor(taus, dtype=a.dtype, device=a.device)

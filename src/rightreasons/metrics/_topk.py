@@ -23,6 +23,8 @@ from rightreasons.metrics._maps import (
 )
 from rightreasons.metrics._windows import graph_windows
 
+_IN_CACHE = 2**16  # values partitioned at once: their copy stays in the cache
+
 
 class DiverseTopK(NamedTuple):
     """Picks that keep their distance.
@@ -71,7 +73,7 @@ def largest(values: Float[Tensor, "B *S"], k: int) -> Bool[Tensor, "B *S"]:
     """`topk_mask` of what has been checked."""
     rows_Bn = values.flatten(1)
     kth_B1, mask_Bn = (_by_numpy if rows_Bn.device.type == "cpu" else _by_torch)(rows_Bn, k)
-    surplus_B = mask_Bn.sum(1) - k
+    surplus_B = mask_Bn.sum(1, dtype=torch.int32) - k
     tied = surplus_B.nonzero()[:, 0]
     if len(tied):
         # Of the positions that equal the k-th value the last ones are too many.
@@ -83,9 +85,10 @@ def largest(values: Float[Tensor, "B *S"], k: int) -> Bool[Tensor, "B *S"]:
 
 def _by_numpy(rows: Float[Tensor, "B n"], k: int) -> tuple[Float[Tensor, "B 1"], Bool[Tensor, "B n"]]:
     """The k-th largest value of each row and where the row reaches it; a fraction of the time `_by_torch` takes."""
-    values, place = rows.numpy(), rows.shape[1] - k
-    kth = np.partition(values, place, axis=1)[:, place, None]
-    return torch.from_numpy(kth), torch.from_numpy(values >= kth)
+    place, at_once = rows.shape[1] - k, max(1, _IN_CACHE // rows.shape[1])
+    parts = [np.partition(part.numpy(), place, axis=1)[:, place, None] for part in rows.split(at_once)]
+    kth = np.concatenate(parts)
+    return torch.from_numpy(kth), torch.from_numpy(rows.numpy() >= kth)
 
 
 def _by_torch(rows: Float[Tensor, "B n"], k: int) -> tuple[Float[Tensor, "B 1"], Bool[Tensor, "B n"]]:
