@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RIGHTREASONS_TYPECHECK", "1")
 
 import hypothesis
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -36,3 +37,11 @@ def same_start() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
     torch.set_grad_enabled(True)
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def without_type_checks() -> Iterator[None]:
+    """Run as users do: the suite's run-time type checks would answer a wrong type before our own message."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,9 +1,7 @@
 """Softplus surrogates against formulas written out, through every way a ReLU can be called."""
 
 import copy
-from collections.abc import Iterator
 
-import jaxtyping
 import pytest
 import torch
 import torch.nn.functional as F
@@ -250,14 +248,6 @@ def test_beta_must_be_a_positive_number(beta: float) -> None:
         Smoothing(beta)
     with pytest.raises(InputError, match="a positive number"):
         Softplus(anneal_to=beta)
-
-
-@pytest.fixture
-def without_type_checks() -> Iterator[None]:
-    """Run as users do: the suite's run-time type checks would answer a wrong type before our own message."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.usefixtures("without_type_checks")

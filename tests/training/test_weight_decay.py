@@ -1,3 +1,6 @@
+import math
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -5,57 +8,126 @@ from torch import nn
 from rightreasons import tasks, training
 from rightreasons.core._errors import InputError
 
-
-def loop_over_entries(model: nn.Module) -> float:
-    """Every entry of every matrix, one at a time."""
-    total, count = 0.0, 0
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            for entry in parameter.flatten().tolist():
-                total, count = total + abs(entry), count + 1
-    return total / count
+TERMS = (training.WeightL1, training.WeightL2, training.SparseGroupLasso)
 
 
-def value(model: nn.Module, term: training.WeightL1) -> torch.Tensor:
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).double()
+
+
+def value(model: nn.Module, term: Any) -> torch.Tensor:
+    x = torch.randn(5, 4, dtype=next(model.parameters()).dtype)
     objective = training.Objective(model, tasks.MultiClass(3), [term])
-    return objective(torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])).penalties[term.name]
+    return objective(x, torch.tensor([0, 1, 2, 0, 1])).penalties[term.name]
 
 
-def test_is_the_mean_over_all_entries_of_all_matrices_and_leaves_biases_out() -> None:
-    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).double()
-    objective = training.Objective(model, tasks.MultiClass(3), [training.WeightL1()])
-    got = objective(torch.randn(5, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1]))
-    assert float(got.penalties["WeightL1"].detach()) == pytest.approx(loop_over_entries(model), rel=1e-12)
+def entries(model: nn.Module, layers: str) -> list[float]:
+    """Every entry of every matrix, or of the first, one at a time."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    return [e for p in matrices[: 1 if layers == "first" else None] for e in p.flatten().tolist()]
 
 
-def test_gradient_is_the_sign_over_the_number_of_entries() -> None:
+def groups(matrix: torch.Tensor) -> float:
+    """Sparse group lasso of one matrix: columns are the units it reads."""
+    total = sum(abs(e) for e in matrix.flatten().tolist())
+    rows, columns = matrix.shape
+    for c in range(columns):
+        norm = math.sqrt(sum(float(matrix[r, c]) ** 2 for r in range(rows)))
+        total += math.sqrt(rows) * norm
+    return total
+
+
+@pytest.mark.parametrize("layers", ["all", "first"])
+def test_l1_is_the_mean_over_entries_of_matrices_and_leaves_biases_out(layers: Any) -> None:
+    model = network()
+    listed = entries(model, layers)
+    expected = sum(map(abs, listed)) / len(listed)
+    assert float(value(model, training.WeightL1(layers)).detach()) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("layers", ["all", "first"])
+@pytest.mark.parametrize("squared", [False, True])
+def test_l2_is_the_norm_of_all_entries_together_or_its_square(layers: Any, squared: bool) -> None:
+    model = network()
+    square = sum(e * e for e in entries(model, layers))
+    got = value(model, training.WeightL2(layers, squared=squared))
+    assert float(got.detach()) == pytest.approx(square if squared else math.sqrt(square), rel=1e-12)
+
+
+def test_sparse_group_lasso_of_the_first_layer_has_a_group_for_each_feature() -> None:
+    model = network()
+    got = value(model, training.SparseGroupLasso("first"))
+    assert float(got.detach()) == pytest.approx(groups(model[0].weight.detach()), rel=1e-12)
+
+
+def test_sparse_group_lasso_of_all_layers_adds_twice_the_mean_of_each_bias() -> None:
+    model = network()
+    expected = groups(model[0].weight.detach()) + groups(model[2].weight.detach())
+    for bias in (model[0].bias, model[2].bias):
+        expected += 2 * sum(abs(b) for b in bias.tolist()) / len(bias)
+    got = value(model, training.SparseGroupLasso())
+    assert float(got.detach()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_groups_of_a_convolution_are_its_input_channels() -> None:
+    kernel = torch.randn(5, 2, 3, 3, dtype=torch.float64)
+    flat = torch.stack([kernel[:, c].flatten() for c in range(2)], dim=1)
+    got = training.SparseGroupLasso().of([kernel], [])
+    assert float(got) == pytest.approx(groups(flat), rel=1e-12)
+
+
+@pytest.mark.parametrize("term", [training.WeightL2(), training.SparseGroupLasso("first")])
+def test_zero_groups_have_a_finite_gradient(term: Any) -> None:
     model = nn.Linear(4, 3)
-    value(model, training.WeightL1()).backward()
+    with torch.no_grad():
+        model.weight[:, 1] = 0
+        if isinstance(term, training.WeightL2):
+            model.weight.zero_()
+    value(model, term).backward()
     assert model.weight.grad is not None
-    torch.testing.assert_close(model.weight.grad, model.weight.detach().sign() / 12)
-    assert model.bias.grad is None
+    assert bool(torch.isfinite(model.weight.grad).all())
+    assert not model.weight.grad[:, 1].any()
 
 
-def test_frozen_matrices_do_not_count() -> None:
+@pytest.mark.parametrize(
+    "term",
+    [training.WeightL1(), training.WeightL2(), training.WeightL2(squared=True), training.SparseGroupLasso()],
+)
+def test_gradients_are_those_of_finite_differences(term: Any) -> None:
+    weights = [torch.randn(3, 4, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    bias = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a, b, c: term.of([a, b], [c]), (*weights, bias))
+
+
+@pytest.mark.parametrize("make", TERMS)
+def test_frozen_matrices_do_not_count(make: Any) -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
-    model[0].weight.requires_grad_(False)
-    assert float(value(model, training.WeightL1()).detach()) == pytest.approx(loop_over_entries(model[1]))
+    model[0].requires_grad_(False)
+    torch.testing.assert_close(value(model, make()), value(model[1], make()))
 
 
 def test_label_names_it() -> None:
     assert training.WeightL1(label="decay").name == "decay"
 
 
-def test_a_model_without_matrices_is_refused() -> None:
+@pytest.mark.parametrize("make", TERMS)
+def test_a_model_without_matrices_is_refused(make: Any) -> None:
     model = nn.Linear(4, 3)
     model.weight.requires_grad_(False)
-    with pytest.raises(InputError, match="Linear has none that are trainable"):
-        value(model, training.WeightL1())
+    with pytest.raises(InputError, match=f"{make.__name__} shrinks.*Linear has none that are trainable"):
+        value(model, make())
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"), [({"every": 0}, "at least 1"), ({"weight": -1.0}, "negative")]
+    ("fields", "message"),
+    [
+        ({"every": 0}, "at least 1"),
+        ({"weight": -1.0}, "negative"),
+        ({"layers": "last"}, "'all' or 'first'.*'last'"),
+    ],
 )
-def test_bad_numbers_are_refused(fields: dict[str, float], message: str) -> None:
+@pytest.mark.parametrize("make", TERMS)
+@pytest.mark.usefixtures("without_type_checks")
+def test_bad_fields_are_refused(make: Any, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        training.WeightL1(**fields)
+        make(**fields)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rightreasons.core._distributed import batch_mean
 from rightreasons.core._errors import InputError, ShapeError
+from rightreasons.core._root import safe_root
 from rightreasons.priors._check import Level, check_choice, checked_maps
 from rightreasons.priors._gini import gini_coefficient
 
@@ -102,7 +103,7 @@ class GroupSparsity:
             return -gini_coefficient(rows).mean()
         rows = rows_Bp if self.level == "sample" else batch_mean(rows_Bp.abs())[None]
         squares = _added(rows[:, feature_E].square(), group_E, len(sizes_G))
-        return (_root(squares) * sizes_G.to(rows).sqrt()).sum(1).mean()
+        return (safe_root(squares) * sizes_G.to(rows).sqrt()).sum(1).mean()
 
     @cached_property
     def _edges(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,9 +115,3 @@ class GroupSparsity:
 
 def _added(values: Float[Tensor, "rows E"], group_E: Tensor, groups: int) -> Float[Tensor, "rows G"]:
     return values.new_zeros(len(values), groups).index_add(1, group_E, values)
-
-
-def _root(squares: Float[Tensor, "rows G"]) -> Float[Tensor, "rows G"]:
-    """Square root whose gradient at zero is zero instead of infinite."""
-    there = squares > 0
-    return torch.where(there, torch.where(there, squares, 1.0).sqrt(), 0.0)

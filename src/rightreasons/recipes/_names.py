@@ -69,7 +69,11 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "adamw": Entry(torch.optim.AdamW, fields=("lr", "betas", "eps", "weight_decay")),
         "sgd": Entry(torch.optim.SGD, fields=("lr", "momentum", "weight_decay", "nesterov")),
     },
-    "regulariser": {"weight_l1": Entry(training.WeightL1, fields=())},
+    "regulariser": {
+        "weight_l1": Entry(training.WeightL1, fields=("layers",)),
+        "weight_l2": Entry(training.WeightL2, fields=("layers", "squared")),
+        "sparse_group_lasso": Entry(training.SparseGroupLasso, fields=("layers",)),
+    },
 }
 
 _OPTIMISER_TYPES = {

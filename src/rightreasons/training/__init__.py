@@ -6,7 +6,7 @@ from rightreasons.training._loop import Fitted, fit
 from rightreasons.training._objective import Losses, Objective
 from rightreasons.training._penalty import Penalty, Step, Term
 from rightreasons.training._schedule import Auto, Ramp, Weight
-from rightreasons.training._weight_decay import WeightL1
+from rightreasons.training._weight_decay import SparseGroupLasso, WeightL1, WeightL2
 
 __all__ = [
     "Auto",
@@ -19,10 +19,12 @@ __all__ = [
     "Penalty",
     "Ramp",
     "Recompute",
+    "SparseGroupLasso",
     "Step",
     "Term",
     "Weight",
     "WeightL1",
+    "WeightL2",
     "check_differentiable",
     "fit",
 ]
