@@ -1,27 +1,11 @@
 import numpy as np
 import pytest
-import torch
 
 from rightreasons.recipes import parse
 from rightreasons.runs import RunDirectory, run
-from rightreasons.runs._examine import _completeness, _examples, key_of
+from rightreasons.runs._examine import key_of
 from rightreasons.runs._plan import plan
 from tests.runs.cases import IMAGES, TABLE, images
-
-
-def test_examples_show_every_class_before_any_twice() -> None:
-    y = torch.tensor([2, 2, 0, 2, 1, 0])
-    assert _examples(y, 3).tolist() == [2, 4, 0]
-    assert _examples(y, 5).tolist() == [2, 4, 0, 5, 1]
-    assert _examples(torch.tensor([0.5, 0.1]), 5).tolist() == [0, 1]
-
-
-def test_the_gap_is_a_share_of_what_maps_must_add_up_to() -> None:
-    maps = torch.tensor([[1.0, 2.0], [-1.0, -2.0]])
-    found = _completeness(maps, torch.tensor([1.0, -1.0]))
-    assert (found["gap"], found["relative_gap"]) == (1.0, 0.25)
-    assert _completeness(maps, None) == {"gap": None, "relative_gap": None}
-    assert _completeness(torch.zeros(1, 2), torch.zeros(1))["relative_gap"] is None
 
 
 def test_measuring_otherwise_is_another_measurement_of_the_same_fit() -> None:
@@ -30,7 +14,7 @@ def test_measuring_otherwise_is_another_measurement_of_the_same_fit() -> None:
     assert key_of(images(), fit) != key_of(other, fit)
 
 
-def test_maps_and_images_are_saved_for_the_examples(image_run: RunDirectory) -> None:
+def test_maps_and_images_are_saved_for_theexamples(image_run: RunDirectory) -> None:
     arms = image_run.metrics()["arms"]
     found = [image_run.maps(arm["chosen"][0]["key"]) for arm in arms]
     assert found[0]["maps"].shape == found[0]["inputs"].shape == (10, 1, 8, 8)
@@ -48,3 +32,19 @@ def test_any_method_can_explain(tmp_path: object, method: str) -> None:
     done = run(parse(text), str(tmp_path), workers=0)
     (gap,) = done.metrics()["arms"][0]["relative_gap"]
     assert (gap is None) == ("integrated" not in method)
+
+
+def test_outputs_on_all_test_rows_are_saved_and_give_the_scores(image_run: RunDirectory) -> None:
+    for arm in image_run.metrics()["arms"]:
+        for split, chosen in enumerate(arm["chosen"]):
+            found = image_run.predictions(chosen["key"])
+            assert found["outputs"].shape == (60, 10)
+            accuracy = (found["outputs"].argmax(1) == found["y"]).mean()
+            assert accuracy == pytest.approx(arm["test"]["accuracy"][split])
+
+
+def test_rows_of_tables_keep_their_names(table_run: RunDirectory) -> None:
+    key = table_run.metrics()["arms"][0]["chosen"][0]["key"]
+    maps, predictions = table_run.maps(key), table_run.predictions(key)
+    assert predictions["ids"].shape == (50,)
+    assert (maps["ids"] == predictions["ids"][maps["rows"]]).all()

@@ -37,8 +37,17 @@ def test_accuracy_and_log_loss_by_hand():
     assert MultiLabel.headline in scores
 
 
-def test_no_single_output_is_explained():
-    assert MultiLabel(2).explained(Y) is None
+def test_rows_take_turns_among_the_labels_they_carry():
+    y = torch.tensor([[0, 1, 1], [0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]])
+    expected = []
+    for place, row in enumerate(y.tolist()):
+        carried = [label for label, value in enumerate(row) if value] or [0, 1, 2]
+        expected.append(carried[place % len(carried)])
+    found = MultiLabel(3).explained(y)
+    assert found.dtype == torch.int64
+    assert found.tolist() == expected == [1, 2, 0, 0, 1]
+    with pytest.raises(ShapeError, match=r"needs labels of shape \(B, 2\)"):
+        MultiLabel(2).explained(y)
 
 
 def test_metrics_of_a_diverged_model_are_nan():

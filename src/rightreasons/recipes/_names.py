@@ -42,7 +42,7 @@ _EXPLAINED = ("output", "at")
 
 KINDS: Mapping[str, Mapping[str, Entry]] = {
     "model": {
-        name: Entry(factory.make, from_data=("features", "shape", "outputs"))
+        name: Entry(factory.make, from_data=("features", "shape", "outputs", "vocabulary"))
         for name, factory in models._MODELS.items()
     },
     "task": {name: Entry(make) for name, make in tasks._TASKS.items()},

@@ -10,6 +10,7 @@ from hashlib import file_digest, sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -93,7 +94,9 @@ class RunDirectory:
         history.jsonl       one line for each epoch of each fit
         report.html         one self-contained page
         fits/               a JSON for each fit, and the weights of those that were chosen
-        examined/, maps/    test results and attributions of the chosen fits
+        examined/           test results of the chosen fits
+        predictions/        their outputs on all test rows (npz: outputs, y, ids)
+        maps/               their attributions (npz: maps, y, rows, ids, importance, ...)
 
     Args:
         path: the directory.
@@ -156,6 +159,10 @@ class RunDirectory:
         """Attributions of a chosen fit."""
         return self.path / "maps" / f"{key}.npz"
 
+    def predictions_file(self, key: str) -> Path:
+        """Outputs of a chosen fit on all test rows."""
+        return self.path / "predictions" / f"{key}.npz"
+
     def recipe(self) -> Recipe:
         """The recipe as it was run."""
         return read(self.recipe_file)
@@ -175,14 +182,31 @@ class RunDirectory:
         return [json.loads(line) for line in self.history_file.read_text(encoding="utf-8").splitlines()]
 
     def maps(self, key: str) -> dict[str, np.ndarray]:
-        """Attributions of a chosen fit."""
-        with np.load(self.maps_file(key), allow_pickle=False) as found:
-            return dict(found)
+        """Attributions of a chosen fit.
+
+        Raises: DataError if the file is gone or damaged.
+        """
+        return _arrays(self.maps_file(key))
+
+    def predictions(self, key: str) -> dict[str, np.ndarray]:
+        """`outputs` of a chosen fit on all test rows, their labels `y`, and their `ids` if they have any.
+
+        Raises: DataError if the file is gone or damaged.
+        """
+        return _arrays(self.predictions_file(key))
 
     def clean(self) -> None:
         """Remove what a killed process left half-written."""
         for leftover in self.path.glob(f"**/{_TEMPORARY}*"):
             leftover.unlink(missing_ok=True)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return dict(found)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise DataError(f"{path} is gone or damaged. Run the recipe again.") from error
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float, Shaped
+import torch
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -56,12 +57,21 @@ class MultiLabel:
         weights = None if self.positive_weights is None else outputs.new_tensor(self.positive_weights)
         return F.binary_cross_entropy_with_logits(outputs, y, pos_weight=weights)
 
-    def explained(self, y: Shaped[Tensor, "..."]) -> None:
-        """None: a row may carry no label or several, so no single output is the one to explain.
+    def explained(self, y: Shaped[Tensor, "B L"]) -> Int64[Tensor, " B"]:
+        """One label for each row: of those it carries, rows take them in turn; of all, if it carries none.
 
-        Choose one by an integer target, or an attribution whose output sums over labels.
+        A row may carry several labels and a map explains one output. Row b explains the (b mod k)-th of its k labels,
+        so over a batch every label is explained for rows that carry it. Which one it is depends on the row's place.
+
+        >>> import torch
+        >>> MultiLabel(3).explained(torch.tensor([[1, 0, 1], [1, 0, 1], [0, 0, 0]])).tolist()
+        [0, 2, 2]
         """
-        return None
+        carried = self._labels(y, torch.float32) == 1
+        carried = carried | ~carried.any(1, keepdim=True)
+        turn = torch.arange(len(carried), device=carried.device) % carried.sum(1)
+        is_turn = (carried.cumsum(1) - 1 == turn[:, None]) & carried
+        return is_turn.to(torch.int64).argmax(1)
 
     def metrics(self, outputs: Shaped[Tensor, "..."], y: Shaped[Tensor, "..."]) -> dict[str, float]:
         """`auc` averaged over labels with both a 0 and a 1, `accuracy` over all entries, `log_loss` in nats.
@@ -82,11 +92,18 @@ class MultiLabel:
 
     def _targets(self, outputs: Tensor, y: Tensor) -> Tensor:
         require_floating(outputs)
-        for name, tensor in (("outputs", outputs), ("labels", y)):
-            if tensor.ndim != 2 or tensor.shape[1] != self.labels:
-                raise ShapeError(
-                    f"MultiLabel(labels={self.labels}) needs {name} of shape (B, {self.labels}), got "
-                    f"{tuple(tensor.shape)}. Each column is one label. Use MultiClass for class indices."
-                )
-        require_same_rows(outputs, y)
-        return zero_or_one(y, outputs.dtype)
+        self._require_columns("outputs", outputs)
+        labels = self._labels(y, outputs.dtype)
+        require_same_rows(outputs, labels)
+        return labels
+
+    def _labels(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        self._require_columns("labels", y)
+        return zero_or_one(y, dtype)
+
+    def _require_columns(self, name: str, tensor: Tensor) -> None:
+        if tensor.ndim != 2 or tensor.shape[1] != self.labels:
+            raise ShapeError(
+                f"MultiLabel(labels={self.labels}) needs {name} of shape (B, {self.labels}), got "
+                f"{tuple(tensor.shape)}. Each column is one label. Use MultiClass for class indices."
+            )
