@@ -18,7 +18,9 @@ from rightreasons.priors import (
     Gini,
     GraphLaplacian,
     GroupSparsity,
+    LearnedPrior,
     Mask,
+    MetaFeatures,
     Monotone,
     Prior,
     TotalVariation,
@@ -40,6 +42,8 @@ class Case:
         bilinear: offers an unbiased two-draw form.
         additive: equal to the mean of the penalties of two halves of the batch.
         plain: `eval(repr(prior))` gives the prior back.
+        frozen: a frozen dataclass; otherwise an owner of parameters.
+        rests: maps of zeros have gradient zero.
     """
 
     prior: Prior
@@ -51,6 +55,8 @@ class Case:
     bilinear: bool = False
     additive: bool = True
     plain: bool = True
+    frozen: bool = True
+    rests: bool = True
 
     @property
     def name(self) -> str:
@@ -119,6 +125,25 @@ def _grouped(penalty: str, level: str, groups: tuple[tuple[int, ...], ...], **fa
     )
 
 
+def _learned(network: str, signed: bool, distance: str, level: str) -> Case:
+    meta = MetaFeatures.from_table({"size": _uniform(6).numpy()}, list("abcdef"), names=list("abcdef"))
+    prior = LearnedPrior(meta, network, signed, distance, level)
+    torch.nn.utils.vector_to_parameters(
+        _uniform(sum(p.numel() for p in prior.parameters())).float(), prior.parameters()
+    )
+    return Case(
+        prior,
+        (4, 2, 3),
+        lambda maps, _: oracles.learned(maps, prior.importance().detach(), signed, distance, level),
+        coupled=level == "global",
+        additive=level == "sample",
+        bilinear=signed and distance == "l2",
+        plain=False,
+        frozen=False,
+        rests=False,
+    )
+
+
 _GROUPS = ((0,), (1, 2, 5), (3, 4))
 _OVERLAPPING = ((0, 1), (1, 2, 5))  # features 3 and 4 are free
 _SIGNS = torch.tensor([1.0, -1.0, 0.0, 2.0, 0.0, -1.0])
@@ -165,4 +190,10 @@ CASES = [
     Case(Monotone(_SIGNS), (4, 6), lambda m, _: oracles.wrong_sign(m, _SIGNS.expand(4, 6)), plain=False),
     Case(Monotone(), (4, 2, 6), lambda m, _: oracles.wrong_sign(m, _SIGNS_PER_SAMPLE),
          guidance=_SIGNS_PER_SAMPLE),
+    _learned("linear", True, "l1", "sample"),
+    _learned("linear", True, "l1", "global"),
+    _learned("mlp", False, "l1", "sample"),
+    _learned("constant", False, "l2", "global"),
+    _learned("mlp", True, "l2", "sample"),
+    _learned("linear", True, "l2", "global"),
 ]  # fmt: skip

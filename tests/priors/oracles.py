@@ -170,3 +170,12 @@ def wrong_sign(maps: Tensor, signs: Tensor) -> float:
     """signs (B, *F), 1 where shared."""
     pairs = zip(maps.flatten(), signs.double().expand_as(maps).flatten(), strict=True)
     return sum(max(0.0, -float(s) * float(phi)) for phi, s in pairs) / len(maps)
+
+
+def learned(maps: Tensor, importance: Tensor, signed: bool, distance: str, level: str) -> float:
+    """g(m_j) of each feature against every row's attribution, or against its mean."""
+    rows = [[float(v) if signed else abs(float(v)) for v in row.flatten()] for row in maps]
+    if level == "global":
+        rows = [[sum(column) / len(rows) for column in zip(*rows, strict=True)]]
+    gaps = [phi - float(g) for row in rows for phi, g in zip(row, importance, strict=True)]
+    return sum(abs(gap) if distance == "l1" else gap**2 for gap in gaps) / len(gaps)

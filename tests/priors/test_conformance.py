@@ -42,7 +42,9 @@ def halves(case: Case) -> list[Tensor]:
 def test_equals_its_oracle(case: Case):
     value = case.prior(case.maps(), case.guidance)
     assert value.shape == ()
-    assert float(value) == pytest.approx(case.oracle(case.maps(), case.guidance), rel=1e-12, abs=1e-14)
+    assert float(value.detach()) == pytest.approx(
+        case.oracle(case.maps(), case.guidance), rel=1e-12, abs=1e-14
+    )
 
 
 def test_gradient_equals_finite_differences(case: Case):
@@ -55,7 +57,7 @@ def test_degenerate_maps_give_finite_value_and_gradient(case: Case, kind: str):
     value, gradient = penalty_and_gradient(case, maps)
     assert torch.isfinite(value)
     assert torch.isfinite(gradient).all()
-    if kind == "all zero":
+    if kind == "all zero" and case.rests:
         assert not gradient.any()
 
 
@@ -153,6 +155,9 @@ def test_pickling_keeps_the_value(case: Case):
 
 
 def test_is_frozen(case: Case):
+    if not case.frozen:
+        assert list(case.prior.parameters())
+        return
     with pytest.raises(FrozenInstanceError):
         setattr(case.prior, fields(case.prior)[0].name, None)
 

@@ -41,6 +41,15 @@ class Learned(nn.Module):
         return (batch_mean(maps.abs()) * self.scale).square().sum()
 
 
+def learned_prior() -> priors.LearnedPrior:
+    names = ["a", "b", "c", "d"]
+    meta = priors.MetaFeatures.from_table({"size": [0.3, -1.0, 2.0, 0.5]}, names, names=names)
+    network = nn.Linear(1, 1).double()
+    nn.init.constant_(network.weight, 0.02)
+    nn.init.constant_(network.bias, 0.1)
+    return priors.LearnedPrior(meta, network, distance="l2", level="global")
+
+
 def zero_task(outputs: Tensor, y: Tensor) -> Tensor:
     """Leaves the penalty alone, with gradients for every parameter."""
     return outputs.sum() * 0
@@ -51,6 +60,7 @@ PRIORS: dict[str, Callable[[], Any]] = {
     "Gini": priors.Gini,
     "L2 global": lambda: priors.L2("global"),
     "learned": Learned,
+    "LearnedPrior global": learned_prior,
 }
 ENGINES = {"double": training.DoubleBackprop(), "recompute": training.Recompute(2)}
 

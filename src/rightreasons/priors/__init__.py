@@ -12,6 +12,7 @@
 | `FourierSmoothness` | along a sequence, maps are of low frequency | yes            | no           | no           |
 | `GroupSparsity`     | few groups of features matter               | penalty="gini" | global level | no           |
 | `Monotone`          | these features raise, or lower, the output  | no             | no           | no           |
+| `LearnedPrior`      | what matters follows from what is known     | no             | global level | signed l2    |
 
 Priors of |phi| see a noisy map when expected gradients use few draws: E|phi_k| >= |E phi_k|, 2.257 against 1.594
 (+42 %) for f(x) = 2x, x ~ N(0, 1), k = 1. Each docstring says what that does to its value; `bilinear` forms are free
@@ -21,11 +22,14 @@ of it.
 from rightreasons.core._graph import FeatureGraph, feature_graph
 from rightreasons.priors._alignment import Alignment
 from rightreasons.priors._check import Level
+from rightreasons.priors._columns import MetaColumn
 from rightreasons.priors._fourier import FourierSmoothness
 from rightreasons.priors._gini import Gini, gini_coefficient
 from rightreasons.priors._graph import GraphLaplacian
 from rightreasons.priors._group import GroupSparsity
+from rightreasons.priors._learned import LearnedPrior, controls
 from rightreasons.priors._mask import Mask
+from rightreasons.priors._meta import MetaFeatures
 from rightreasons.priors._monotone import Monotone
 from rightreasons.priors._norms import L1, L2
 from rightreasons.priors._prior import Prior
@@ -40,11 +44,15 @@ __all__ = [
     "Gini",
     "GraphLaplacian",
     "GroupSparsity",
+    "LearnedPrior",
     "Level",
     "Mask",
+    "MetaColumn",
+    "MetaFeatures",
     "Monotone",
     "Prior",
     "TotalVariation",
+    "controls",
     "feature_graph",
     "gini_coefficient",
 ]

@@ -43,7 +43,7 @@ def fit(
     epochs: int,
     validation: Data | None = None,
     batch_size: int | None = None,
-    optimizer: Callable[[Iterable[Any]], Optimizer] | None = None,
+    optimizer: Optimizer | Callable[[Iterable[Any]], Optimizer] | None = None,
     scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     seed: int = 0,
     patience: int | None = None,
@@ -70,7 +70,8 @@ def fit(
         epochs: passes over the rows.
         validation: like `train`; judged after every epoch by the task's headline metric.
         batch_size: rows of a step; None: all.
-        optimizer: parameters -> optimizer; None: Adam with rate 1e-3.
+        optimizer: parameters -> optimizer, or one over `objective.parameter_groups(...)`, where what terms learn has a
+            rate of its own; None: Adam with rate 1e-3.
         scheduler: optimizer -> learning-rate scheduler, advanced after every epoch.
         seed: of the run.
         patience: epochs without a better validation metric before stopping.
@@ -97,7 +98,7 @@ def fit(
     run = Run(
         objective,
         _fabric(accelerator, devices, precision),
-        (optimizer or torch.optim.Adam)([p for p in objective.parameters() if p.requires_grad]),
+        _optimizer(optimizer or torch.optim.Adam, objective),
         scheduler,
         Plan(seed, len(rows), size, accumulate, clip, drop_last, checkpoint_every),
         None if directory is None else Path(directory),
@@ -131,6 +132,20 @@ def _fabric(accelerator: str, devices: int, precision: Any) -> Any:
     if devices > 1:
         fabric.launch()
     return fabric
+
+
+def _optimizer(given: Optimizer | Callable[[Iterable[Any]], Optimizer], objective: Objective) -> Optimizer:
+    trained = [p for p in objective.parameters() if p.requires_grad]
+    if not isinstance(given, Optimizer):
+        return given(trained)
+    held = {id(p) for group in given.param_groups for p in group["params"]}
+    if held != {id(p) for p in trained}:
+        raise InputError(
+            f"the optimizer must hold the {len(trained)} trainable parameters of this objective, and holds "
+            f"{len(held & {id(p) for p in trained})} of them and {len(held - {id(p) for p in trained})} others. Make "
+            "it of objective.parameter_groups()."
+        )
+    return given
 
 
 def _check_numbers(

@@ -223,6 +223,32 @@ class Objective(nn.Module):
             for name, value in penalties.items()
         }
 
+    def parameter_groups(
+        self, model: Mapping[str, Any] | None = None, terms: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """The trainable parameters of the model, and of terms and priors that learn, as groups for an optimizer.
+
+            torch.optim.Adam(objective.parameter_groups(terms={"lr": 1e-4, "weight_decay": 0.0}), lr=1e-3)
+
+        Args:
+            model: options of the model's group, such as lr and weight_decay; what is not said is the optimizer's own.
+            terms: options of the other group, which is left out if no term learns.
+
+        Raises:
+            InputError: options for terms of which none learns.
+        """
+        own = {id(p) for p in self.model.parameters()}
+        learned = [p for p in self.term_modules.parameters() if p.requires_grad and id(p) not in own]
+        groups = [{"params": [p for p in self.model.parameters() if p.requires_grad], **(model or {})}]
+        if learned:
+            return [*groups, {"params": learned, **(terms or {})}]
+        if terms:
+            raise InputError(
+                f"terms={dict(terms)} are options for terms that learn, such as Penalty(..., LearnedPrior(...)); none "
+                f"of {[term.name for term in self.terms]} does."
+            )
+        return groups
+
     def get_extra_state(self) -> dict[str, Any]:
         """Step number and measured weights, so that a resumed run goes on as it was."""
         return {"step": self.step, "measured": dict(self.measured)}

@@ -67,6 +67,7 @@ class Run:
     ) -> None:
         self.objective, self.fabric, self.plan, self.directory = objective, fabric, plan, directory
         self.bare_optimizer = optimizer
+        self.options = _options(optimizer)  # a schedule changes them later
         self.schedule = scheduler(optimizer) if scheduler else None
         self.wrapped, self.optimizer = fabric.setup(objective, optimizer)
         self.state = Progress()
@@ -160,7 +161,7 @@ class Run:
         return plan | {
             "parameters": _fingerprint(shapes),
             "task and terms": _fingerprint((self.objective.task, self.objective.terms)),
-            "optimizer": _fingerprint((type(self.bare_optimizer).__name__, self.bare_optimizer.defaults)),
+            "optimizer": _fingerprint((type(self.bare_optimizer).__name__, self.options)),
         }
 
     def resume(self) -> None:
@@ -180,6 +181,11 @@ class Run:
         if self.schedule is not None:
             self.schedule.load_state_dict(found["schedule"])
         self.state, self.best = Progress(**found["progress"]), found["best"]
+
+
+def _options(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """What each group of parameters is trained with."""
+    return [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
 
 
 def _fingerprint(value: Any) -> str:

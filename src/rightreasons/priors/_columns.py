@@ -1,0 +1,105 @@
+"""One original column of side information as numbers: standardised, or 0/1 for each category."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+
+from rightreasons.core._errors import InputError
+
+_MOST_LEVELS = 50
+
+
+@dataclass(frozen=True)
+class MetaColumn:
+    """One column of meta-features.
+
+    Args:
+        name: what it is called.
+        source: the original column it was made from.
+        kind: "number", a "level" of a category, "member" of a set, or where values are "missing".
+        centre: what was subtracted from a number.
+        scale: what it was then divided by.
+    """
+
+    name: str
+    source: str
+    kind: Literal["number", "level", "member", "missing"] = "number"
+    centre: float = 0.0
+    scale: float = 1.0
+
+
+def expanded(
+    name: str, values: Shaped[np.ndarray, " p"], categorical: bool = False
+) -> tuple[list[MetaColumn], Float[np.ndarray, "p n"], Bool[np.ndarray, " p"]]:
+    """Columns made from an original one, their values, and where it is missing.
+
+    Raises: InputError if it is constant, all missing, infinite, of mixed kinds, or has too many categories.
+    """
+    missing = np.array([_is_missing(value) for value in values], dtype=bool)
+    there = values[~missing]
+    if not len(there):
+        raise InputError(
+            f"meta-feature {name!r} has no value for any of the {len(values)} features: nothing can fill it. "
+            "Leave it out."
+        )
+    if categorical or all(isinstance(value, str) for value in there):
+        return _levels(name, values, missing)
+    if not all(isinstance(value, Real | np.bool_) for value in there):
+        raise InputError(
+            f"meta-feature {name!r} holds neither numbers only nor text only, such as {there[0]!r} "
+            f"({type(there[0]).__name__}). Convert it."
+        )
+    numbers = there.astype(float)
+    if not np.isfinite(numbers).all():
+        raise InputError(
+            f"meta-feature {name!r} holds infinite values: it has no mean. Use NaN where it is unknown."
+        )
+    centre, scale = float(numbers.mean()), float(numbers.std())
+    column = MetaColumn(name, name, "number", centre, scale)
+    if np.ptp(numbers) == 0 or scale == 0:
+        raise _constant(name, numbers[0], len(numbers))
+    standard = np.zeros((len(values), 1))
+    standard[~missing, 0] = (numbers - centre) / scale
+    return [column], standard, missing
+
+
+def refuse_constant(column: MetaColumn, numbers: Float[np.ndarray, " p"]) -> None:
+    """Raise if the column tells no feature from another."""
+    if np.ptp(numbers) == 0:
+        raise _constant(column.name, numbers[0], len(numbers))
+
+
+def _levels(
+    name: str, values: np.ndarray, missing: np.ndarray
+) -> tuple[list[MetaColumn], Float[np.ndarray, "p n"], Bool[np.ndarray, " p"]]:
+    texts = np.array(["" if gone else _text(value) for value, gone in zip(values, missing, strict=True)])
+    levels = sorted(set(texts[~missing].tolist()))
+    if len(levels) > _MOST_LEVELS:
+        raise InputError(
+            f"meta-feature {name!r} holds {len(levels)} different texts, such as {levels[0]!r}: names, not categories. "
+            f"At most {_MOST_LEVELS} become columns. Leave it out, or group them."
+        )
+    columns = [MetaColumn(f"{name}={level}", name, "level") for level in levels]
+    return columns, (texts[:, None] == np.array(levels)[None]).astype(float) * ~missing[:, None], missing
+
+
+def _text(value: Any) -> str:
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN, and what pandas writes for a missing value."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
+
+
+def _constant(name: str, value: Any, count: int) -> InputError:
+    return InputError(
+        f"meta-feature {name!r} is {value:g} for all of the {count} features that have it: it tells no feature from "
+        "another. Leave it out."
+    )
