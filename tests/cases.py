@@ -165,6 +165,8 @@ class Catalogued:
 CATALOGUE: tuple[Catalogued, ...] = (
     Catalogued("grad-cam", rr.GradCAM(), channels=1),
     Catalogued("grad-cam signed", rr.GradCAM(layer="first", relu=False, upsample="nearest"), channels=1),
+    Catalogued("grad-cam++", rr.GradCAMPlusPlus(), channels=1),
+    Catalogued("grad-cam++ nearest", rr.GradCAMPlusPlus(layer="second", upsample="nearest"), channels=1),
     Catalogued("guided backpropagation", rr.GuidedBackprop()),
     Catalogued("deconvolutional network", rr.Deconvnet()),
     Catalogued("deeplift", rr.DeepLift()),

@@ -48,6 +48,20 @@ def grad_cam(tail: Score, features: Tensor, *, relu: bool) -> Tensor:
     return maps.clamp(min=0) if relu else maps
 
 
+def grad_cam_plus_plus(tail: Score, features: Tensor) -> Tensor:
+    """By the paper's formula, place by place; without its factor exp(score), and without the last ReLU."""
+    maps = torch.zeros(len(features), 1, *features.shape[2:], dtype=features.dtype)
+    for b, row in enumerate(features):
+        g = gradient_at(tail, row, b)
+        for k in range(len(row)):
+            total, weight = float(row[k].clamp(min=0).sum()), 0.0
+            for slope in g[k].reshape(-1).tolist():
+                if slope > 0:
+                    weight += slope**2 / (2 * slope**2 + total * slope**3) * slope
+            maps[b, 0] += weight * row[k]
+    return maps
+
+
 def through_relus(layers: Sequence[nn.Module], x: Tensor, y: Tensor, rule: str) -> Tensor:
     """Backpropagation by hand, layer by layer, with `rule` "gradient", "guided" or "deconvnet" at every nn.ReLU."""
     maps = torch.zeros_like(x)

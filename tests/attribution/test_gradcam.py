@@ -1,4 +1,6 @@
-"""Grad-CAM."""
+"""Grad-CAM and Grad-CAM++."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import rightreasons as rr
+from rightreasons.attribution._gradcam import last_feature_maps
+from rightreasons.core._layers import layers_run
 from rightreasons.training import DoubleBackprop, Recompute, check_differentiable
 from tests import oracles
 from tests.attribution.helpers import relative
@@ -47,7 +51,7 @@ def features_of(model: nn.Module, x: Tensor) -> Tensor:
 def test_against_one_channel_at_a_time(relu: bool, upsample: str | None, x: Tensor, y: Tensor) -> None:
     model = NETWORKS["cnn"].make().eval()
     model.second.stride = (2, 2)
-    maps = rr.GradCAM(relu=relu, upsample=upsample)(model, x, y)
+    maps = rr.GradCAM("second", relu=relu, upsample=upsample)(model, x, y)
     wanted = oracles.grad_cam(tail_of(model, y), features_of(model, x), relu=relu)
     assert wanted.shape == (4, 1, 3, 3)
     if upsample is not None:
@@ -56,9 +60,92 @@ def test_against_one_channel_at_a_time(relu: bool, upsample: str | None, x: Tens
     assert relative(maps, wanted) < 1e-12
 
 
-def test_the_last_convolution_is_the_default(model: nn.Module, x: Tensor, y: Tensor) -> None:
-    assert torch.equal(rr.GradCAM()(model, x, y), rr.GradCAM(layer="second")(model, x, y))
-    assert relative(rr.GradCAM(layer="first")(model, x, y), rr.GradCAM()(model, x, y)) > 0.1
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("behind", ["second", "pool"])
+def test_plus_plus_against_one_place_at_a_time(relu: bool, behind: str, x: Tensor, y: Tensor) -> None:
+    """On maps of both signs, and on the non-negative ones that the paper has in mind."""
+    model = NETWORKS["cnn"].make().eval()
+    model.pool = nn.Identity()
+    model.second = nn.Sequential(model.second, nn.ReLU()) if behind == "pool" else model.second
+    features = features_of(model, x)
+    wanted = oracles.grad_cam_plus_plus(tail_of(model, y), features)
+    assert bool((features < 0).any()) is (behind == "second")
+    maps = rr.GradCAMPlusPlus("second", relu=relu, upsample=None)(model, x, y)
+    assert relative(maps, wanted.clamp(min=0) if relu else wanted) < 1e-12
+
+
+def test_plus_plus_is_that_of_the_papers_exponential(x: Tensor, y: Tensor) -> None:
+    """The weights' quotient of second and third derivatives of exp(f), by autograd, where f is piecewise linear."""
+    model = NETWORKS["cnn"].make().eval()
+    model.second = nn.Sequential(model.second, nn.ReLU())
+    tail, features = tail_of(model, y), features_of(model, x)
+    row, wanted = features[0], torch.zeros(5, 5, dtype=torch.float64)
+    for k in range(4):
+        weight = 0.0
+        for place in range(25):
+            along = torch.zeros_like(row).reshape(4, 25)
+            along[k, place] = 1.0
+            t = torch.zeros((), dtype=torch.float64, requires_grad=True)
+            derivatives = [tail(row + t * along.reshape(row.shape), 0).exp()]
+            for _ in range(3):
+                (d,) = torch.autograd.grad(derivatives[-1], t, create_graph=True)
+                derivatives.append(d)
+            value, first, second, third = (float(d.detach()) for d in derivatives)
+            if first > 0:
+                weight += second / (2 * second + float(row[k].sum()) * third) * first / value
+        wanted += weight * row[k]
+    maps = rr.GradCAMPlusPlus("second", upsample=None)(model, x, y)
+    assert relative(maps[0, 0], wanted) < 1e-9
+
+
+@pytest.mark.parametrize("method", [rr.GradCAM(), rr.GradCAMPlusPlus(), rr.GuidedGradCAM()], ids=repr)
+def test_a_residual_network_is_explained_at_its_last_block(method: rr.Attribution) -> None:
+    """Not at the convolution registered last, which is that of a shortcut, nor inside the residual branch."""
+    torch.manual_seed(0)
+    model = rr.models.ResNet((2, 16, 16), 3, channels=(4, 8), blocks=1).double().eval()
+    assert [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)][-1] == "blocks.4.shortcut.0"
+    x = torch.randn(3, 2, 16, 16, dtype=torch.float64)
+    maps = {
+        layer: replace(method, layer=layer)(model, x, 1)
+        for layer in ("blocks", "blocks.4", "blocks.4.shortcut.0")
+    }
+    assert torch.equal(method(model, x, 1), maps["blocks"])
+    assert torch.equal(maps["blocks"], maps["blocks.4"])
+    assert relative(maps["blocks.4.shortcut.0"], maps["blocks"]) > 0.1
+
+
+def chosen(model: nn.Module, x: Tensor) -> str:
+    return last_feature_maps(layers_run(model.eval(), (x,), {}))
+
+
+class Squeezed(nn.Module):
+    """A block that ends with convolutions of the mean over places, as squeeze-and-excitation does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.conv, self.relu = nn.Conv2d(3, 3, 1), nn.Conv2d(2, 3, 3), nn.ReLU()
+        self.unused = nn.Conv2d(9, 9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.relu(self.conv(x))
+        return (z * self.gate(z.mean((2, 3), keepdim=True)).sigmoid()).mean((2, 3))
+
+
+def test_the_default_layer() -> None:
+    x = torch.randn(1, 2, 8, 8)
+    vgg = nn.Sequential(
+        nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+    assert chosen(vgg, x) == "0.3"  # behind the activation, before pooling
+    assert chosen(Squeezed(), x) == "relu"  # a map of one place says nothing; what never runs is not there
+    assert chosen(nn.Sequential(nn.Conv2d(2, 3, 8), nn.Flatten()), x) == "0"  # unless there is no other
+
+
+def test_a_layer_that_is_used_twice_is_not_the_default(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    assert chosen(model, x) == "norm2"
+    assert torch.equal(rr.GradCAM()(model, x, y), rr.GradCAM(layer="norm2")(model, x, y))
 
 
 def test_an_inner_block_can_be_named(x: Tensor) -> None:
@@ -127,7 +214,7 @@ def test_a_layer_that_is_not_used(model: nn.Module, x: Tensor) -> None:
     with pytest.raises(
         rr.DifferentiabilityError, match="layer 'spare' is not used in the model's forward pass"
     ):
-        rr.GradCAM()(model, x, 0)
+        rr.GradCAM(layer="spare")(model, x, 0)
 
 
 def test_inputs_that_are_no_pictures() -> None:
@@ -143,7 +230,7 @@ def test_features_that_are_no_pictures(model: nn.Module, x: Tensor) -> None:
 
 @pytest.mark.parametrize("model", [nn.Flatten(), lambda x: x.flatten(1)], ids=["module", "callable"])
 def test_no_convolution_to_choose(model, x: Tensor) -> None:
-    with pytest.raises(rr.InputError, match="has no two-dimensional convolution with a name"):
+    with pytest.raises(rr.InputError, match="no two-dimensional convolution with a name ran"):
         rr.GradCAM()(model, x, 0)
 
 
@@ -151,3 +238,5 @@ def test_no_convolution_to_choose(model, x: Tensor) -> None:
 def test_unknown_upsampling() -> None:
     with pytest.raises(rr.InputError, match="upsample must be 'bilinear', 'nearest' or None; got 'cubic'"):
         rr.GradCAM(upsample="cubic")
+    with pytest.raises(rr.InputError, match="got 'cubic'"):
+        rr.GradCAMPlusPlus(upsample="cubic")

@@ -5,6 +5,7 @@ from rightreasons.attribution._controls import ConstantMap, EdgeMap, RandomMap
 from rightreasons.attribution._deeplift import DeepLift
 from rightreasons.attribution._expected import ExpectedGradients, reference_output
 from rightreasons.attribution._gradcam import GradCAM
+from rightreasons.attribution._gradcam_plus_plus import GradCAMPlusPlus
 from rightreasons.attribution._gradient import Gradient, InputTimesGradient
 from rightreasons.attribution._guided import Deconvnet, GuidedBackprop
 from rightreasons.attribution._guided_gradcam import GuidedGradCAM
@@ -37,6 +38,7 @@ __all__ = [
     "Gamma",
     "GaussLegendre",
     "GradCAM",
+    "GradCAMPlusPlus",
     "Gradient",
     "GuidedBackprop",
     "GuidedGradCAM",

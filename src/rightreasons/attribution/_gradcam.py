@@ -1,5 +1,6 @@
 """Grad-CAM: which places of the last feature maps speak for the output."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
@@ -10,17 +11,22 @@ from rightreasons.attribution._attribution import Axioms, Call
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._function import ScoreFunction
-from rightreasons.core._guard import Model
+from rightreasons.core._layers import LayerChoice, Ran
 from rightreasons.core._score import Output
 
 Upsample = Literal["bilinear", "nearest"]
 
 
-class _ClassActivation(PathSum):
-    """Leaves: the feature maps A, (B, K, h, w). Statistics: their weights, (B, K)."""
+class ClassActivation(PathSum):
+    """Feature maps weighted by their mean gradients. Leaves: the feature maps A, (B, K, h, w).
+
+    Raises:
+        ShapeError: the inputs, or the layer's output, are not pictures (B, C, H, W).
+    """
 
     def __init__(self, function: ScoreFunction, relu: bool, upsample: Upsample | None) -> None:
         super().__init__(function, draws=1, leaves=function.points)
+        _check_pictures(function)
         self.relu = relu
         self.upsample: Upsample | None = upsample
 
@@ -30,8 +36,13 @@ class _ClassActivation(PathSum):
     def statistics(self, carried: Any, gradients: Points) -> Sums:
         return (gradients[0].squeeze(1).mean((2, 3)),)
 
+    def weights(self, sums: Sums, features: Tensor) -> Tensor:
+        """What each feature map of some rows counts, (b, K)."""
+        return sums[0]
+
     def combine(self, sums: Sums, rows: slice) -> tuple[Tensor, ...]:
-        maps = (sums[0][:, :, None, None] * self.leaves[0][rows]).sum(1, keepdim=True)
+        features = self.leaves[0][rows]
+        maps = (self.weights(sums, features)[:, :, None, None] * features).sum(1, keepdim=True)
         return (upsampled(maps.relu() if self.relu else maps, self.function.inputs[0], self.upsample),)
 
 
@@ -43,14 +54,7 @@ def upsampled(maps: Tensor, inputs: Tensor, how: Upsample | None) -> Tensor:
     return F.interpolate(maps, size=inputs.shape[2:], mode=how, align_corners=align)
 
 
-def class_activation(
-    function: ScoreFunction, layer: str, relu: bool, upsample: Upsample | None
-) -> _ClassActivation:
-    """The sum that makes a Grad-CAM map.
-
-    Raises:
-        ShapeError: the inputs, or the layer's output, are not pictures (B, C, H, W).
-    """
+def _check_pictures(function: ScoreFunction) -> None:
     inputs, features = function.inputs, function.points[0]
     if len(inputs) != 1 or inputs[0].dim() != 4:
         got = ", ".join(str(tuple(part.shape)) for part in inputs)
@@ -60,26 +64,29 @@ def class_activation(
         )
     if features.dim() != 4:
         raise ShapeError(
-            f"Grad-CAM weighs feature maps (B, K, h, w); layer {layer!r} gives {tuple(features.shape)}. "
+            f"Grad-CAM weighs feature maps (B, K, h, w); layer {function.at!r} gives {tuple(features.shape)}. "
             "Name a convolutional layer, or rr.InputTimesGradient(at=layer)."
         )
-    return _ClassActivation(function, relu, upsample)
 
 
-def last_convolution(model: Model) -> str:
-    """Name of the two-dimensional convolution that was registered last.
+def last_feature_maps(ran: Sequence[Ran]) -> str:
+    """The last layer with the resolution of the last convolution that ran and still tells places apart.
+
+    That is the convolution's activation, or the residual block, or the stage of blocks it ends.
 
     Raises:
-        InputError: there is none.
+        InputError: no two-dimensional convolution ran.
     """
-    modules = model.named_modules() if isinstance(model, nn.Module) else ()
-    names = [name for name, module in modules if isinstance(module, nn.Conv2d)]
-    if not names:
+    pictures = [layer for layer in ran if len(layer.shape) == 4]
+    convolutions = [layer for layer in pictures if isinstance(layer.module, nn.Conv2d)]
+    if not convolutions:
         raise InputError(
-            f"{type(model).__name__} has no two-dimensional convolution with a name: say where the map is taken, "
+            "no two-dimensional convolution with a name ran, or each ran several times: say where the map is taken, "
             "layer='name' as in dict(model.named_modules())."
         )
-    return names[-1]
+    with_places = [layer for layer in convolutions if layer.shape[2] * layer.shape[3] > 1]
+    places = (with_places or convolutions)[-1].shape[2:]
+    return [layer.name for layer in pictures if layer.shape[2:] == places][-1]
 
 
 def check_upsample(upsample: str | None) -> None:
@@ -100,8 +107,8 @@ class GradCAM(PathAttribution):
     backward pass down to it.
 
     Args:
-        layer: name of the layer; None: the two-dimensional convolution registered last. In residual networks name the
-            last block ("layer4"): the convolution registered last may be the one of a shortcut.
+        layer: name of the layer; None: the last one with the resolution of the last convolution that runs, so behind
+            its activation and its residual sum, before pooling. Finding it costs a forward pass of one row.
         relu: keep only what speaks for the output.
         upsample: how the map is resized to the picture: bilinear (as in the paper), nearest, or None for not at all.
         output: what is explained: logit, probability, log_probability, sum_log_probability, margin or loss.
@@ -140,8 +147,9 @@ class GradCAM(PathAttribution):
     def inner(self) -> bool:
         return True
 
-    def layer_in(self, model: Model) -> str | None:
-        return last_convolution(model) if self.layer is None else self.layer
+    @property
+    def where(self) -> str | LayerChoice:
+        return last_feature_maps if self.layer is None else self.layer
 
     def path(self, function: ScoreFunction, call: Call) -> PathSum:
-        return class_activation(function, function.at or "", self.relu, self.upsample)
+        return ClassActivation(function, self.relu, self.upsample)

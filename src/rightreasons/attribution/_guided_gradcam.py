@@ -29,7 +29,7 @@ class GuidedGradCAM(Attribution):
     Cost: that of `GuidedBackprop` and `GradCAM`: two forward passes, one up to the layer, two backward passes.
 
     Args:
-        layer: name of the layer; None: the two-dimensional convolution registered last.
+        layer: name of the layer; None: as `GradCAM` chooses it.
         upsample: how the Grad-CAM map is resized: bilinear (as in the paper) or nearest (as in captum).
         output: what is explained: logit, probability, log_probability, sum_log_probability, margin or loss.
 

@@ -19,6 +19,7 @@ from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, like
 from rightreasons.core._kernels import SecondOrderKernels
+from rightreasons.core._layers import LayerChoice
 from rightreasons.core._score import Output, Target
 
 Sums: TypeAlias = tuple[Tensor, ...]
@@ -173,8 +174,9 @@ class PathAttribution(Attribution):
         """Whether an activation is explained, not the inputs."""
         return self.at is not None
 
-    def layer_in(self, model: Model) -> str | None:
-        """Name of the layer of `model` whose activation is explained."""
+    @property
+    def where(self) -> str | LayerChoice | None:
+        """The layer whose activation is explained: its name, or how it is chosen among those that run."""
         return self.at
 
     @abstractmethod
@@ -239,7 +241,7 @@ class PathAttribution(Attribution):
             inputs,
             target,
             output=self.output,
-            at=self.layer_in(network),
+            at=self.where,
             model_kwargs=call.model_kwargs,
             connected=call.create_graph,
             chunk=call.rows,

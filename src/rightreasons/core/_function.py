@@ -12,6 +12,7 @@ from torch.func import functional_call
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
+from rightreasons.core._layers import LayerChoice, layers_run
 from rightreasons.core._score import Output, Score, Target, check_rows
 
 ROWS_AT_ONCE = 512
@@ -42,7 +43,7 @@ class ScoreFunction:
         inputs: batch first; integers only with `at`.
         target: which output of each row is explained.
         output: how the score is made of it.
-        at: name of a submodule, as in `model.named_modules()`.
+        at: name of a submodule, as in `model.named_modules()`, or a choice among those that run for the first row.
         model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
         connected: keep the graph from inputs and parameters to the points (second-order use).
         chunk: most model rows in a forward pass over the batch; None: all of them.
@@ -55,7 +56,7 @@ class ScoreFunction:
         target: Target,
         *,
         output: Output = "logit",
-        at: str | None = None,
+        at: str | LayerChoice | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
         connected: bool = False,
         chunk: int | None = None,
@@ -66,16 +67,21 @@ class ScoreFunction:
         self.kwargs = {name: _recordable(value) for name, value in (model_kwargs or {}).items()}
         self.connected = connected
         self.chunk = chunk or self.batch
-        self.layer = None if at is None else _submodule(model, at)
-        self.at = at
         self.evaluations = 0
         self._checked = False
         self.inputs = tuple(self._usable(part) for part in as_tuple(inputs))
+        self.at = self._chosen(at) if callable(at) else at
+        self.layer = None if self.at is None else _submodule(model, self.at)
         self.points = tuple(_wide(part) for part in self.activations(self.inputs, Block(0, self.batch)))
 
     def _usable(self, part: Tensor) -> Tensor:
         part = _recordable(part)
         return part if self.connected else part.detach()
+
+    def _chosen(self, choice: LayerChoice) -> str:
+        first = tuple(part[:1].clone() for part in self.inputs)
+        self.evaluations += 1
+        return choice(layers_run(self.model, first, self._kwargs_of(Block(0, 1))))
 
     @property
     def per_row_kwargs(self) -> bool:
