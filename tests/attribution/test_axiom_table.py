@@ -94,15 +94,19 @@ def is_complete(method: rr.Attribution, x: Tensor) -> bool:
 
 
 def is_sensitive(method: rr.Attribution, x: Tensor) -> bool:
-    """f is - relu(1 - x) at every place: flat at x = 2, and yet not what it is at 0."""
+    """f is - relu(1 - x) at every place of the first channel: flat at x = 2, and yet not what it is at 0."""
     model = nn.Sequential(conv(2, 2, 1), nn.ReLU(), conv(2, 1, 1), nn.Flatten(), nn.Linear(36, 1).double())
+    values = (
+        -torch.eye(2),
+        torch.ones(2),
+        torch.tensor([-1.0, 0.0]),
+        torch.zeros(1),
+        torch.ones(36),
+        torch.zeros(1),
+    )
     with torch.no_grad():
-        for parameter, value in zip(
-            model.parameters(), (-torch.eye(2), 1.0, -1.0, 0.0, 1.0, 0.0), strict=True
-        ):
-            parameter.copy_(
-                torch.as_tensor(value).reshape(parameter.shape if isinstance(value, Tensor) else ())
-            )
+        for parameter, value in zip(model.parameters(), values, strict=True):
+            parameter.copy_(value.reshape(parameter.shape))
     x = torch.zeros(1, *PLACES, dtype=torch.float64)
     x[0, 0, 2, 3] = 2.0
     with torch.no_grad():
