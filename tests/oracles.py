@@ -38,6 +38,36 @@ def smoothgrad(
     return mean, square
 
 
+def diffusion(height: int, width: int) -> Tensor:
+    """The Laplacian on a grid of places, one neighbour at a time; nothing crosses the border."""
+    matrix = torch.zeros(height * width, height * width, dtype=torch.float64)
+    for i in range(height):
+        for j in range(width):
+            for p, q in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+                if 0 <= p < height and 0 <= q < width:
+                    matrix[i * width + j, p * width + q] += 1
+                    matrix[i * width + j, i * width + j] -= 1
+    return matrix
+
+
+def blur_integrated_gradients(
+    score: Score, x: Tensor, sigmas: Sequence[float], weights: Sequence[float]
+) -> Tensor:
+    """Sum over points of weight * gradient * (- d x_s / d s), the derivative by autograd of a matrix exponential."""
+    spread = diffusion(*x.shape[2:])
+    maps = torch.zeros_like(x)
+    for b, row in enumerate(x):
+        for sigma, weight in zip(sigmas, weights, strict=True):
+
+            def at(s: Tensor, row: Tensor = row) -> Tensor:
+                return (row.flatten(1) @ torch.matrix_exp(s**2 / 2 * spread).T).reshape(row.shape)
+
+            s = torch.tensor(sigma, dtype=torch.float64)
+            moves = torch.autograd.functional.jacobian(at, s)
+            maps[b] -= weight * gradient_at(score, at(s), b) * moves
+    return maps
+
+
 def grad_cam(tail: Score, features: Tensor, *, relu: bool) -> Tensor:
     """`tail`: from one row of feature maps (K, h, w) to the score. Returns (B, 1, h, w)."""
     maps = torch.zeros(len(features), 1, *features.shape[2:], dtype=features.dtype)

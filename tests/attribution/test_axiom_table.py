@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import rightreasons as rr
 from rightreasons import attribution
+from rightreasons.core._blur import blurred
 from rightreasons.training import check_differentiable
 from tests.attribution.helpers import relative, seeded
 
@@ -49,6 +50,7 @@ METHODS: dict[type, tuple[rr.Attribution, ...]] = {
         rr.IntegratedGradients(steps=400),
         rr.IntegratedGradients(steps=400, baseline=0.3),
     ),
+    rr.BlurIG: (rr.BlurIG(steps=400), rr.BlurIG(max_sigma=3.0, steps=400)),
     rr.ExpectedGradients: (
         rr.ExpectedGradients(REFERENCES, samples=64),
         rr.ExpectedGradients(REFERENCES, samples=2000, estimator=rr.Stratified()),
@@ -82,15 +84,24 @@ def from_zero(method: rr.Attribution) -> rr.Attribution:
     return rr.DeepLift(references=ZEROS) if isinstance(method, rr.DeepLift) else method
 
 
+def near(found: Tensor, total: Tensor) -> bool:
+    """Whether maps sum to the totals, up to sampling and quadrature."""
+    return bool(((found.flatten(1).sum(1) - total).abs() < 0.03 * total.abs().max()).all())
+
+
 def is_complete(method: rr.Attribution, x: Tensor) -> bool:
     model = Net(0)
+    if isinstance(method, rr.BlurIG):
+        base = blurred(x, torch.tensor([method.max_sigma])).squeeze(1)
+        with torch.no_grad():
+            return near(maps(method, model, x), model(x)[:, 0] - model(base)[:, 0])
     base = getattr(method, "references", None)
     base = getattr(method, "baseline", None) if base is None else base
     base = torch.as_tensor(0.0 if base is None else base, dtype=torch.float64)
     with torch.no_grad():
         start = model(base if base.dim() else base.expand(1, *PLACES)).mean()
         total = model(x)[:, 0] - start
-    return bool(((maps(method, model, x).flatten(1).sum(1) - total).abs() < 0.03 * total.abs().max()).all())
+    return near(maps(method, model, x), total)
 
 
 def is_sensitive(method: rr.Attribution, x: Tensor) -> bool:

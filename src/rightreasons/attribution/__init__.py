@@ -1,6 +1,7 @@
 """Attribution methods: frozen values called with the model."""
 
 from rightreasons.attribution._attribution import Attribution, Axioms, Evaluations, Explanation
+from rightreasons.attribution._blur import BlurIG
 from rightreasons.attribution._controls import ConstantMap, EdgeMap, RandomMap
 from rightreasons.attribution._deeplift import DeepLift
 from rightreasons.attribution._expected import ExpectedGradients, reference_output
@@ -23,6 +24,7 @@ __all__ = [
     "AlphaBeta",
     "Attribution",
     "Axioms",
+    "BlurIG",
     "Complete",
     "ConstantMap",
     "ControlVariate",
