@@ -17,6 +17,7 @@ from rightreasons.attribution._path import (
     Sums,
 )
 from rightreasons.attribution._references import Rows, other_rows, subset
+from rightreasons.core._distributed import rows_of_all_ranks
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._estimators import Complete, ControlVariate, Draws, Estimator, Plan, Stratified, draw
 from rightreasons.core._function import Block, ScoreFunction
@@ -203,6 +204,7 @@ class ExpectedGradients(PathAttribution):
         shared = self.draws == "shared" if self.draws else not call.training and self.references != "batch"
         samples = self.samples or (SAMPLES_TO_TRAIN if call.training else SAMPLES_TO_EXPLAIN)
         rows = None if shared else function.batch
+        total, mine = rows_of_all_ranks(function.batch) if rows else (None, slice(None))
         if isinstance(self.references, str):
             estimator = self.estimator or Stratified()
             indices = other_rows(function.batch, samples, call.generator)
@@ -216,7 +218,7 @@ class ExpectedGradients(PathAttribution):
         )  # data; those of the batch are the inputs themselves
         count = references[0].shape[0]
         estimator = self.estimator or self._best(function, call, samples, count)
-        indices, alphas = draw(count, samples, estimator, call.generator, rows=rows)
+        indices, alphas = (d[mine] for d in draw(count, samples, estimator, call.generator, rows=total))
         references, indices = _needed(function, references, indices, estimator.uses_all_references)
         outputs = self._reference_output(function, references, call, estimator, samples, count)
         return _ExpectedSum(function, estimator, references, indices, alphas, outputs)

@@ -11,10 +11,13 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from rightreasons.core._errors import DivergedError, InputError, MissingExtraError
+from rightreasons.core._distributed import agreed
+from rightreasons.core._errors import DivergedError, MissingExtraError
 from rightreasons.core._inputs import Inputs
 from rightreasons.training._batches import Data, Rows
+from rightreasons.training._checks import check_batches, check_numbers, optimizer_of
 from rightreasons.training._objective import Losses, Objective
+from rightreasons.training._rates import Schedule
 from rightreasons.training._run import Plan, Progress, Record, Run
 
 
@@ -44,7 +47,7 @@ def fit(
     validation: Data | None = None,
     batch_size: int | None = None,
     optimizer: Optimizer | Callable[[Iterable[Any]], Optimizer] | None = None,
-    scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    scheduler: Schedule | Callable[[Optimizer], LRScheduler] | None = None,
     seed: int = 0,
     patience: int | None = None,
     augment: Callable[[Inputs, torch.Generator], Inputs] | None = None,
@@ -72,7 +75,8 @@ def fit(
         batch_size: rows of a step; None: all.
         optimizer: parameters -> optimizer, or one over `objective.parameter_groups(...)`, where what terms learn has a
             rate of its own; None: Adam with rate 1e-3.
-        scheduler: optimizer -> learning-rate scheduler, advanced after every epoch.
+        scheduler: of the learning rate: a `Schedule` of the step such as `Cosine()`, or optimizer -> scheduler of
+            torch, advanced after every epoch.
         seed: of the run.
         patience: epochs without a better validation metric before stopping.
         augment: (x, generator) -> x, applied to training batches.
@@ -81,31 +85,34 @@ def fit(
         drop_last: leave out the last partial batch of an epoch.
         precision: a Fabric precision, such as "32-true" or "bf16-mixed".
         accelerator: a Fabric accelerator.
-        devices: processes, each taking its share of every batch.
+        devices: processes, each taking its share of every batch. The first one validates and writes checkpoints.
         directory: where checkpoints are kept; a call that finds one there goes on from it.
-        checkpoint_every: steps between checkpoints; None: after every epoch.
-        progress: show a progress bar, or call this with every epoch's record.
+        checkpoint_every: steps between checkpoints; None: after every epoch. There is one at the end, too.
+        progress: show a progress bar, or call this with every epoch's record, those of a resumed run's earlier
+            epochs first.
 
     Raises:
         InputError: data or numbers that cannot be used, or a checkpoint of another run in `directory`.
         DivergedError: the loss became NaN or infinite; the model holds the weights before that step.
     """
-    _check_numbers(epochs, batch_size, accumulate, patience, clip, checkpoint_every)
+    check_numbers(epochs, batch_size, accumulate, patience, clip, checkpoint_every)
     rows = Rows(train, "train")
     size = batch_size or len(rows)
-    _check_batches(objective, len(rows), size, drop_last)
+    check_batches(objective, len(rows), size, drop_last, devices)
     judged = None if validation is None else Rows(validation, "validation")
     run = Run(
         objective,
         _fabric(accelerator, devices, precision),
-        _optimizer(optimizer or torch.optim.Adam, objective),
+        optimizer_of(optimizer or torch.optim.Adam, objective),
         scheduler,
-        Plan(seed, len(rows), size, accumulate, clip, drop_last, checkpoint_every),
+        Plan(seed, len(rows), size, epochs, accumulate, clip, drop_last, checkpoint_every),
         None if directory is None else Path(directory),
     )
     run.resume()
     state = run.state
-    with _training_state(), _bar(progress, epochs, state.epoch) as show:
+    with _training_state(), _bar(progress, epochs) as show:
+        for record in state.history:
+            show(record)
         while state.epoch < epochs and not _out_of_patience(state, patience):
             started = perf_counter()
             for number, indices in run.batches():
@@ -118,7 +125,7 @@ def fit(
                 run.judge(record, judged)
             run.end_epoch(record)
             show(record)
-    run.keep_best()
+    run.finish()
     return Fitted(state.history, state.best_epoch, state.steps, state.epoch < epochs)
 
 
@@ -134,60 +141,8 @@ def _fabric(accelerator: str, devices: int, precision: Any) -> Any:
     return fabric
 
 
-def _optimizer(given: Optimizer | Callable[[Iterable[Any]], Optimizer], objective: Objective) -> Optimizer:
-    trained = [p for p in objective.parameters() if p.requires_grad]
-    if not isinstance(given, Optimizer):
-        return given(trained)
-    held = {id(p) for group in given.param_groups for p in group["params"]}
-    if held != {id(p) for p in trained}:
-        raise InputError(
-            f"the optimizer must hold the {len(trained)} trainable parameters of this objective, and holds "
-            f"{len(held & {id(p) for p in trained})} of them and {len(held - {id(p) for p in trained})} others. Make "
-            "it of objective.parameter_groups()."
-        )
-    return given
-
-
-def _check_numbers(
-    epochs: int,
-    batch_size: int | None,
-    accumulate: int,
-    patience: int | None,
-    clip: float | None,
-    checkpoint_every: int | None,
-) -> None:
-    counts = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "accumulate": accumulate,
-        "patience": patience,
-        "checkpoint_every": checkpoint_every,
-    }
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise InputError(f"{name} must be at least 1; got {value}.")
-    if clip is not None and not clip > 0:
-        raise InputError(f"clip is the largest gradient norm, more than 0; got {clip}.")
-
-
-def _check_batches(objective: Objective, rows: int, size: int, drop_last: bool) -> None:
-    """Raise now what would otherwise end the first epoch."""
-    if drop_last and size > rows:
-        raise InputError(
-            f"drop_last=True leaves no batch: {rows} rows are fewer than batch_size={size}. Use a smaller batch_size."
-        )
-    last = size if drop_last or rows % size == 0 else rows % size
-    for term in objective.terms:
-        references = getattr(getattr(term, "attribution", None), "references", None)
-        if isinstance(references, str) and min(size, last) == 1:
-            raise InputError(
-                f"references='batch' needs two rows in every batch, and {rows} rows in batches of {size} leave one "
-                "with a single row. Pass drop_last=True, or another batch_size."
-            )
-
-
 def _check_finite(losses: Losses, run: Run, number: int) -> None:
-    if bool(torch.isfinite(losses.total)):
+    if agreed(bool(torch.isfinite(losses.total))):
         return
     run.optimizer.zero_grad(set_to_none=True)
     parts = {"task": losses.task, **losses.penalties}
@@ -217,9 +172,7 @@ def _training_state() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(
-    progress: bool | Callable[[Record], None], epochs: int, done: int
-) -> Iterator[Callable[[Record], None]]:
+def _bar(progress: bool | Callable[[Record], None], epochs: int) -> Iterator[Callable[[Record], None]]:
     if callable(progress):
         yield progress
         return
@@ -228,7 +181,7 @@ def _bar(
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=epochs, initial=done, unit="epoch") as bar:
+    with tqdm(total=epochs, unit="epoch") as bar:
 
         def show(record: Record) -> None:
             bar.set_postfix({k: round(v, 4) for k, v in record.items() if k in ("loss", "task")})

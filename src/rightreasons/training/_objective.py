@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from math import inf, isfinite
 from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
-from rightreasons.core._distributed import mean_over_ranks, means_across_ranks
+from rightreasons.core._distributed import mean_over_ranks, means_across_ranks, of_all_ranks, share_of_rows
 from rightreasons.core._errors import InputError
 from rightreasons.core._grad import loss_gradients, norm_of
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
@@ -45,8 +46,8 @@ class Objective(nn.Module):
         objective(x, y).total.backward()
 
     The task's forward runs first, in the model's own mode; penalties follow in eval mode, so that batch-norm
-    statistics do not move under a penalty. Wrap the *objective* in DistributedDataParallel, not the model; priors on
-    batch means then span all processes.
+    statistics do not move under a penalty. Wrap the *objective* in DistributedDataParallel, not the model; in training
+    the task's loss and priors on batch means then span the rows of all processes, however many each has.
 
     Args:
         model: what is trained.
@@ -117,9 +118,10 @@ class Objective(nn.Module):
         self._check_call(guidance, gradient_ratios)
         self._notice_accumulation()
         outputs = self.model(*as_tuple(x), **(model_kwargs or {}))
-        task = self.task.loss(outputs, y)
         penalties, weights = {}, {}
-        with means_across_ranks():
+        with means_across_ranks() if self.training else nullcontext():
+            task = self._task_loss(outputs, y)
+            share = share_of_rows(outputs.shape[0]) if self.terms else 1.0
             for term in self.terms:
                 if not self._due(term):
                     continue
@@ -141,11 +143,17 @@ class Objective(nn.Module):
                 weights[term.name] = self._weight(term, task, value)
             ratios = self._gradient_ratios(task, penalties, weights) if gradient_ratios else None
         total = task
-        for name, value in penalties.items():
-            total = total + weights[name] * value
+        for term in self.terms:
+            if term.name in penalties:
+                of_rows = 1.0 if getattr(term, "coupled", False) else share
+                total = total + of_rows * weights[term.name] * penalties[term.name]
         if self.training:
             self.step += 1
         return Losses(total, task, penalties, weights, outputs, ratios)
+
+    def _task_loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """In distributed training that of the whole batch, whatever the task: means, class weights, risk sets."""
+        return self.task.loss(of_all_ranks(outputs), of_all_ranks(y))
 
     def _check_call(self, guidance: Tensor | Mapping[str, Tensor] | None, gradient_ratios: bool) -> None:
         names = [term.name for term in self.terms]

@@ -11,16 +11,20 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from rightreasons.core._distributed import means_across_ranks
 from rightreasons.core._errors import InputError
 from rightreasons.core._inputs import Inputs, as_tuple
 from rightreasons.training._batches import Batch, Rows, batches_of_epoch, derived_seed, generator_for
 from rightreasons.training._checkpoint import best_of, load_checkpoint, save_checkpoint
 from rightreasons.training._objective import Losses, Objective
+from rightreasons.training._rates import Schedule
 
 Record: TypeAlias = dict[str, Any]
 ROWS_TO_EVALUATE = 1024
+_MAY_DIFFER = ("checkpoint_every", "epochs")
+"""What a resumed run may say anew."""
 
 
 @dataclass
@@ -43,6 +47,7 @@ class Plan:
     seed: int
     rows: int
     batch_size: int
+    epochs: int
     accumulate: int
     clip: float | None
     drop_last: bool
@@ -51,6 +56,11 @@ class Plan:
     @property
     def batches(self) -> int:
         return self.rows // self.batch_size if self.drop_last else -(-self.rows // self.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Of the optimizer, when every epoch is done."""
+        return self.epochs * -(-self.batches // self.accumulate)
 
 
 class Run:
@@ -61,14 +71,16 @@ class Run:
         objective: Objective,
         fabric: Any,
         optimizer: Optimizer,
-        scheduler: Callable[[Optimizer], LRScheduler] | None,
+        scheduler: Schedule | Callable[[Optimizer], LRScheduler] | None,
         plan: Plan,
         directory: Path | None,
     ) -> None:
         self.objective, self.fabric, self.plan, self.directory = objective, fabric, plan, directory
         self.bare_optimizer = optimizer
         self.options = _options(optimizer)  # a schedule changes them later
-        self.schedule = scheduler(optimizer) if scheduler else None
+        self.rate = scheduler if isinstance(scheduler, Schedule) else None
+        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.schedule = scheduler(optimizer) if scheduler and not isinstance(scheduler, Schedule) else None
         self.wrapped, self.optimizer = fabric.setup(objective, optimizer)
         self.state = Progress()
         self.best: dict[str, Tensor] | None = None
@@ -91,11 +103,12 @@ class Run:
     def losses(
         self, batch: Batch, number: int, augment: Callable[[Inputs, torch.Generator], Inputs] | None
     ) -> Losses:
-        where = (self.plan.seed, self.state.epoch, number, self.fabric.global_rank)
-        torch.manual_seed(derived_seed(*where, "model"))
-        draws = generator_for(*where, "draws")
+        where = (self.plan.seed, self.state.epoch, number)
+        torch.manual_seed(derived_seed(*where, self.fabric.global_rank, "model"))
+        draws = generator_for(*where, "draws")  # for the whole batch: every rank takes its rows'
         batch = _on(self.fabric, batch)
-        x = augment(batch.x, draws) if augment else batch.x
+        with means_across_ranks():
+            x = augment(batch.x, draws) if augment else batch.x
         return self.wrapped(x, batch.y, generator=draws, guidance=batch.guidance)
 
     def update(self, losses: Losses, number: int) -> None:
@@ -108,36 +121,58 @@ class Run:
             return
         if plan.clip is not None:
             self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=plan.clip)
+        self._set_rate()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         state.steps += 1
         if plan.checkpoint_every and state.steps % plan.checkpoint_every == 0:
             self.save()
 
+    def _set_rate(self) -> None:
+        if self.rate is not None:
+            factor = self.rate((self.state.steps + 0.5) / self.plan.steps)
+            for group, rate in zip(self.bare_optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * factor
+
     def record(self, seconds: float) -> Record:
-        """Means over the epoch's batches."""
-        sums = self.state.sums
+        """Means over the epoch's batches (and processes)."""
+        sums = self._sums_of_all()
         means = {k: v / sums[f"{k}/count"] for k, v in sums.items() if f"{k}/count" in sums}
         weights = {k: v for k, v in sums.items() if k.startswith("weight/")}
         rate = float(self.bare_optimizer.param_groups[0]["lr"])
         return {"epoch": self.state.epoch, **means, **weights, "rate": rate, "seconds": seconds}
 
+    def _sums_of_all(self) -> dict[str, float]:
+        sums = self.state.sums
+        if self.fabric.world_size == 1:
+            return sums
+        means = self.fabric.all_reduce(torch.tensor(list(sums.values()), dtype=torch.float64))
+        return dict(zip(sums, means.tolist(), strict=True))
+
     def judge(self, record: Record, rows: Rows) -> None:
         """Add validation metrics to the record; remember the weights if they are the best so far."""
-        record["validation"] = _validate(self.objective, rows, self.fabric)
+        first = self.fabric.global_rank == 0
+        scores = _validate(self.objective, rows, self.fabric) if first else None
+        record["validation"] = self.fabric.broadcast(scores)
         value = record["validation"][self.objective.task.headline]
         if _is_better(value, self.state.best, self.objective.task.higher_is_better):
             self.state.best, self.state.best_epoch = value, self.state.epoch
             self.best = best_of(self.objective.state_dict())
 
     def end_epoch(self, record: Record) -> None:
-        if self.schedule is not None:
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step(record["validation"]["loss"] if "validation" in record else record["loss"])
+        elif self.schedule is not None:
             self.schedule.step()
         self.state.history.append(record)
         self.state.epoch, self.state.batch, self.state.sums = self.state.epoch + 1, 0, {}
-        self.save()
+        if self.plan.checkpoint_every is None:
+            self.save()
 
-    def keep_best(self) -> None:
+    def finish(self) -> None:
+        """A last checkpoint, and the best weights into the model."""
+        if self.plan.checkpoint_every is not None:
+            self.save()
         if self.best is not None:
             self.objective.load_state_dict(self.best, strict=False)
 
@@ -156,7 +191,9 @@ class Run:
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must have in common with the run that goes on from it."""
-        plan = {key: value for key, value in vars(self.plan).items() if key != "checkpoint_every"}
+        plan = {key: value for key, value in vars(self.plan).items() if key not in _MAY_DIFFER}
+        if self.rate is not None:
+            plan |= {"schedule": repr(self.rate), "epochs": self.plan.epochs}
         shapes = [(name, tuple(p.shape)) for name, p in self.objective.named_parameters()]
         return plan | {
             "parameters": _fingerprint(shapes),
@@ -181,6 +218,7 @@ class Run:
         if self.schedule is not None:
             self.schedule.load_state_dict(found["schedule"])
         self.state, self.best = Progress(**found["progress"]), found["best"]
+        self.fabric.barrier()  # the first process may soon replace the checkpoint
 
 
 def _options(optimizer: Optimizer) -> list[dict[str, Any]]:
@@ -214,10 +252,16 @@ def _validate(objective: Objective, rows: Rows, fabric: Any) -> Record:
     outputs, labels = [], []
     for indices in torch.arange(len(rows)).split(ROWS_TO_EVALUATE):
         batch = _on(fabric, rows.take(indices))
-        outputs.append(model(*as_tuple(batch.x)))
+        outputs.append(model(*(_like(part, model) for part in as_tuple(batch.x))))
         labels.append(batch.y)
     z, y = torch.cat(outputs).float(), torch.cat(labels)
     return {"loss": float(objective.task.loss(z, y)), **objective.task.metrics(z, y)}
+
+
+def _like(part: Tensor, model: nn.Module) -> Tensor:
+    """Numbers of the precision of the model's weights, such as "64-true"."""
+    weights = next((p for p in model.parameters() if p.is_floating_point()), None)
+    return part.to(weights.dtype) if weights is not None and part.is_floating_point() else part
 
 
 def _is_better(value: float, best: float | None, higher: bool) -> bool:
