@@ -78,7 +78,7 @@ def test_the_generator_decides_and_the_input_is_left_alone(change) -> None:
         ),
     ],
 )
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_what_cannot_be_changed(make, error, message) -> None:
     with pytest.raises(error, match=message):
         make()

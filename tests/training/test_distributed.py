@@ -1,8 +1,8 @@
 """DistributedDataParallel of the Objective, two gloo processes against one, in float64.
 
-Exact for any split of the rows: batch-coupled priors, whose mean spans the ranks. Exact for equal numbers of rows on
-every rank: the task's loss and per-row priors, because DDP averages the ranks' means. One pair of processes runs all
-cases: starting them is what takes the time.
+Exact for any split of the rows: the task's loss, which is that of the whole batch on every rank, batch-coupled priors,
+whose mean spans the ranks, and per-row priors, weighed by each rank's share of the rows. One pair of processes runs
+all cases: starting them is what takes the time.
 """
 
 import datetime
@@ -65,34 +65,26 @@ PRIORS: dict[str, Callable[[], Any]] = {
 ENGINES = {"double": training.DoubleBackprop(), "recompute": training.Recompute(2)}
 
 
-def objective(prior: str, engine: str, alone: bool, model: nn.Module, **fields: Any) -> training.Objective:
+def objective(prior: str, engine: str, model: nn.Module, **fields: Any) -> training.Objective:
     penalty = training.Penalty(rr.IntegratedGradients(steps=3), PRIORS[prior](), 0.7, **fields)
-    task = zero_task if alone else tasks.MultiClass(CLASSES)
-    return training.Objective(model, task, [penalty], engine=ENGINES[engine])
+    return training.Objective(model, tasks.MultiClass(CLASSES), [penalty], engine=ENGINES[engine])
 
 
 def gradients(module: nn.Module) -> dict[str, Tensor | None]:
     return {name.removeprefix("module."): p.grad for name, p in module.named_parameters()}
 
 
-def single(
-    prior: str, engine: str, alone: bool, rows: int, network: str = "mlp tanh"
-) -> dict[str, Tensor | None]:
-    whole = objective(prior, engine, alone, NETWORKS[network].make())
+def single(prior: str, engine: str, rows: int, network: str = "mlp tanh") -> dict[str, Tensor | None]:
+    whole = objective(prior, engine, NETWORKS[network].make())
     whole(NETWORKS[network].inputs(rows), labels(rows)).total.backward()
     return gradients(whole)
 
 
-CASES = [
-    (prior, engine, rows)
-    for prior in PRIORS
-    for engine in ENGINES
-    for rows in ((EQUAL, UNEVEN) if prior != "L2" else (EQUAL,))
-]
+CASES = [(prior, engine, rows) for prior in PRIORS for engine in ENGINES for rows in (EQUAL, UNEVEN)]
 
 
 def _case(rank: int, prior: str, engine: str, rows: tuple[int, int], **ddp: Any) -> dict[str, Tensor | None]:
-    wrapped = DistributedDataParallel(objective(prior, engine, rows != EQUAL, NETWORK.make()), **ddp)
+    wrapped = DistributedDataParallel(objective(prior, engine, NETWORK.make()), **ddp)
     mine = slice(sum(rows[:rank]), sum(rows[: rank + 1]))
     for _ in range(2 if ddp.get("static_graph") else 1):
         wrapped.zero_grad()
@@ -115,12 +107,57 @@ def settings(rank: int) -> dict[Any, Any]:
 def unused_parameters(rank: int) -> dict[Any, Any]:
     """A frozen and an unused parameter, default DDP settings: only Recompute shows DDP every parameter."""
     network = NETWORKS["tied frozen unused"]
-    wrapped = DistributedDataParallel(objective("L2", "recompute", False, network.make()))
+    wrapped = DistributedDataParallel(objective("L2", "recompute", network.make()))
     rows = slice(4 * rank, 4 * rank + 4)
     for _ in range(2):
         wrapped.zero_grad()
         wrapped(network.inputs(8)[rows], labels(8)[rows]).total.backward()
     return gradients(wrapped)
+
+
+class OneOutput(nn.Module):
+    """The network's first output, as a column."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = NETWORK.make()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)[:, :1]
+
+
+TIMES = torch.stack(
+    [torch.tensor([3.0, 1, 4, 1, 5, 9, 2, 6]), torch.tensor([1.0, 1, 0, 1, 1, 0, 1, 1])], 1
+).double()
+OTHERS: dict[str, Callable[[], tuple[training.Objective, Tensor]]] = {
+    "class weights": lambda: (
+        training.Objective(NETWORK.make(), tasks.MultiClass(CLASSES, weights=(1.0, 5.0, 0.2))),
+        labels(8),
+    ),
+    "survival": lambda: (training.Objective(OneOutput(), tasks.Survival()), TIMES),
+    "draws": lambda: (
+        training.Objective(
+            NETWORK.make(),
+            tasks.MultiClass(CLASSES),
+            [training.Penalty(rr.ExpectedGradients(NETWORK.inputs(5), samples=2), priors.L1(), 0.7)],
+        ),
+        labels(8),
+    ),
+}
+
+
+def _other(name: str, rank: int | None = None) -> dict[str, Tensor | None]:
+    """Rank r has rows r, r + 2, ... as in `fit`, seven altogether."""
+    made, y = OTHERS[name]()
+    rows = slice(0, 7) if rank is None else slice(rank, 7, 2)
+    module = made if rank is None else DistributedDataParallel(made)
+    generator = torch.Generator().manual_seed(3)
+    module(NETWORK.inputs(8)[rows], y[rows], generator=generator).total.backward()
+    return gradients(module)
+
+
+def others(rank: int) -> dict[Any, Any]:
+    return {name: _other(name, rank) for name in OTHERS}
 
 
 def measured(rank: int) -> dict[Any, Any]:
@@ -182,7 +219,7 @@ def same(got: dict[str, Tensor | None], expected: dict[str, Tensor | None]) -> N
 
 
 def everything(rank: int) -> dict[str, Any]:
-    return {work.__name__: work(rank) for work in (all_cases, settings, unused_parameters, measured)}
+    return {work.__name__: work(rank) for work in (all_cases, others, settings, unused_parameters, measured)}
 
 
 @pytest.fixture(scope="module")
@@ -195,19 +232,26 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def test_gradients_are_those_of_one_process(ranks: list[dict[str, Any]], case: Any) -> None:
     prior, engine, rows = case
     for found in ranks:
-        same(found["all_cases"][case], single(prior, engine, rows != EQUAL, sum(rows)))
+        same(found["all_cases"][case], single(prior, engine, sum(rows)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_weights_risk_sets_and_draws_are_those_of_one_process(ranks: list[dict[str, Any]], name: str) -> None:
+    for found in ranks:
+        same(found["others"][name], _other(name))
 
 
 @pytest.mark.slow
 def test_settings_of_ddp_do_not_matter(ranks: list[dict[str, Any]]) -> None:
     for found in ranks:
         for (engine, _), got in found["settings"].items():
-            same(got, single("Gini", engine, False, 8))
+            same(got, single("Gini", engine, 8))
 
 
 @pytest.mark.slow
 def test_recompute_needs_no_find_unused_parameters(ranks: list[dict[str, Any]]) -> None:
-    expected = single("L2", "recompute", False, 8, "tied frozen unused")
+    expected = single("L2", "recompute", 8, "tied frozen unused")
     used = {name: g for name, g in expected.items() if "unused" not in name}
     for found in ranks:
         got = found["unused_parameters"]
