@@ -57,6 +57,8 @@ METHODS: dict[type, tuple[rr.Attribution, ...]] = {
     ),
     rr.GradCAM: (rr.GradCAM(relu=False),),  # a ReLU would hide what does not hold
     rr.GradCAMPlusPlus: (rr.GradCAMPlusPlus(relu=False),),
+    rr.NoiseGrad: (rr.NoiseGrad(),),
+    rr.FusionGrad: (rr.FusionGrad(samples=4, input_samples=4),),
     rr.GuidedBackprop: (rr.GuidedBackprop(),),
     rr.Deconvnet: (rr.Deconvnet(),),
     rr.GuidedGradCAM: (rr.GuidedGradCAM(),),

@@ -5,6 +5,7 @@ from rightreasons.attribution._blur import BlurIG
 from rightreasons.attribution._controls import ConstantMap, EdgeMap, RandomMap
 from rightreasons.attribution._deeplift import DeepLift
 from rightreasons.attribution._expected import ExpectedGradients, reference_output
+from rightreasons.attribution._fusiongrad import FusionGrad
 from rightreasons.attribution._gradcam import GradCAM
 from rightreasons.attribution._gradcam_plus_plus import GradCAMPlusPlus
 from rightreasons.attribution._gradient import Gradient, InputTimesGradient
@@ -12,6 +13,7 @@ from rightreasons.attribution._guided import Deconvnet, GuidedBackprop
 from rightreasons.attribution._guided_gradcam import GuidedGradCAM
 from rightreasons.attribution._integrated import IntegratedGradients
 from rightreasons.attribution._lrp import LRP
+from rightreasons.attribution._noisegrad import NoiseGrad
 from rightreasons.attribution._path import PathAttribution
 from rightreasons.attribution._smoothgrad import SmoothGrad
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
@@ -37,6 +39,7 @@ __all__ = [
     "ExpectedGradients",
     "Explanation",
     "Flat",
+    "FusionGrad",
     "Gamma",
     "GaussLegendre",
     "GradCAM",
@@ -50,6 +53,7 @@ __all__ = [
     "Kriging",
     "Left",
     "Midpoint",
+    "NoiseGrad",
     "PathAttribution",
     "Quadrature",
     "RandomMap",

@@ -11,7 +11,7 @@ from rightreasons.attribution._attribution import Axioms, Call, positive
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import ScoreFunction
-from rightreasons.core._inputs import Inputs, as_tuple, matching_rows
+from rightreasons.core._inputs import Inputs, as_tuple, matching_rows, span
 from rightreasons.core._score import Output
 
 SAMPLES_TO_EXPLAIN = 25
@@ -44,7 +44,7 @@ class _NoisySum(PathSum):
             rows = x[piece.rows]
             scale = sigma if sigma.shape[0] == 1 else sigma[piece.rows]
             if self.relative:
-                scale = scale * _range(rows)
+                scale = scale * span(rows)
             drawn = (noise if noise.shape[0] == 1 else noise[piece.rows])[:, piece.draws]
             points.append(rows.unsqueeze(1) + scale.unsqueeze(1) * drawn.to(x))
         return tuple(points), None
@@ -79,12 +79,6 @@ class _NoisySum(PathSum):
             ((square - mean.square()).clamp(min=0) / (self.draws - 1)).sqrt().to(x.dtype)
             for (mean, square), x in zip(self._moments(sums), self.leaves, strict=True)
         )
-
-
-def _range(rows: Tensor) -> Tensor:
-    """Largest minus smallest value of each row, (b, 1, ...)."""
-    values = rows.flatten(1)
-    return (values.amax(1) - values.amin(1)).reshape(-1, *(1,) * (rows.dim() - 1))
 
 
 @final

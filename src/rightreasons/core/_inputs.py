@@ -97,6 +97,12 @@ def matching_rows(
     return tuple(_match(v, part, what=what, batched=batched) for v, part in zip(values, parts, strict=True))
 
 
+def span(rows: Tensor) -> Tensor:
+    """Largest minus smallest value of each row, (b, 1, ...)."""
+    values = rows.flatten(1)
+    return (values.amax(1) - values.amin(1)).reshape(-1, *(1,) * (rows.dim() - 1))
+
+
 def _match(value: Tensor, part: Tensor, *, what: str, batched: bool) -> Tensor:
     row = tuple(part.shape[1:])
     if not batched and tuple(value.shape) == row:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, final
 import torch
 from torch import Tensor, nn
 
-from rightreasons.attribution import PathAttribution
+from rightreasons.attribution import Attribution
 from rightreasons.core._errors import DifferentiabilityError
 from rightreasons.core._grad import loss_gradients
 from rightreasons.core._inputs import Inputs, as_tuple
@@ -50,7 +50,7 @@ class Differentiability:
 
 
 def check_differentiable(
-    method_or_callable: PathAttribution | Callable[..., Inputs] | Any,
+    method_or_callable: Attribution | Callable[..., Inputs] | Any,
     model: nn.Module,
     x: Inputs,
     y: Target = None,
@@ -88,13 +88,14 @@ def check_differentiable(
 
 def _projection(method: Any, model: nn.Module, x: Inputs, y: Target) -> Callable[..., Tensor]:
     def maps(connected: bool) -> tuple[Tensor, ...]:
-        if isinstance(method, PathAttribution):
+        if isinstance(method, Attribution) and method.axioms.differentiable:
             generator = torch.Generator().manual_seed(_SEED)
             return as_tuple(method(model, x, y, generator=generator, create_graph=connected))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
-            if hasattr(method, "attribute"):
-                return as_tuple(method.attribute(x, target=y))
+            attribute = getattr(method, "attribute", None)
+            if attribute is not None:
+                return as_tuple(attribute(x, target=y))
             return as_tuple(method(model, x, y))
 
     def project(connected: bool = False) -> Tensor:
