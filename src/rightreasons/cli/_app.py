@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from rightreasons import __version__
+from rightreasons.cli._data import data
 from rightreasons.cli._evaluate import evaluate
 from rightreasons.cli._predict import predict
 from rightreasons.cli._report import report
@@ -39,3 +40,4 @@ app.command()(train)
 app.command()(report)
 app.command()(predict)
 app.command()(evaluate)
+app.add_typer(data, name="data")

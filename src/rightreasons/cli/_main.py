@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
     except RightReasonsError as error:
-        return _fail(" ".join(str(error).split()))
+        return _fail(_laid_out(str(error)))
     except KeyboardInterrupt:
         return _stopped()
     except Exception as error:  # of typer's own: usage, --help, and interrupts it has translated
@@ -45,6 +45,11 @@ def _of_typer(error: Exception) -> int:
         print(message, file=sys.stderr)
         return _FAILED
     return _fail(" ".join(message.split()) + " Try: rightreasons --help")
+
+
+def _laid_out(message: str) -> str:
+    """One line, unless the message holds lines to copy, which are indented."""
+    return message if "\n  " in message else " ".join(message.split())
 
 
 def _stopped() -> int:

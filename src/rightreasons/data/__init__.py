@@ -12,10 +12,11 @@ from rightreasons.data._dataset import Column, DataSet, sum_groups
 from rightreasons.data._fetch import data_folder
 from rightreasons.data._images import corrupt, rescale
 from rightreasons.data._masks import read_masks
+from rightreasons.data._outline import outline
 from rightreasons.data._predefined import predefined
 from rightreasons.data._preprocessing import FittedColumn, Preprocessing
 from rightreasons.data._read import options, read
-from rightreasons.data._registry import describe, fetch, lexicon, load, names
+from rightreasons.data._registry import describe, fetch, lexicon, load, names, where
 from rightreasons.data._splits import Split, splits
 from rightreasons.data._text import bag_of_words
 
@@ -34,10 +35,12 @@ __all__ = [
     "load",
     "names",
     "options",
+    "outline",
     "predefined",
     "read",
     "read_masks",
     "rescale",
     "splits",
     "sum_groups",
+    "where",
 ]

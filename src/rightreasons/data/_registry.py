@@ -74,6 +74,29 @@ def load(name: str, folder: Path | None = None) -> DataSet:
     raise DataError(f"Data set {name!r} was not found. Tried:\n{listed}{by_hand}")
 
 
+def where(name: str, folder: Path | None = None) -> str:
+    """Where `load` would take a named set from: "data folder", "system package", "package" or "download".
+
+    Raises: DataError for an unknown name, naming the closest.
+
+    >>> where("digits")
+    'package'
+    """
+    entry = _entry(name)
+    files = [file.name for file in entry.files]
+    if entry.read and find_files(files, [(folder or data_folder()) / name]):
+        return "data folder"
+    if entry.read and find_files(files, entry.system_folders):
+        return "system package"
+    try:
+        if entry.package:
+            entry.package()
+            return "package"
+    except MissingExtraError:
+        pass
+    return "download"
+
+
 def lexicon(folder: Path | None = None) -> dict[str, float]:
     """How people rate 7,200 English words, -4 (bad) to 4 (good): a belief about what matters in `film-reviews`.
 
