@@ -7,6 +7,7 @@ import typer
 from rightreasons import __version__
 from rightreasons.cli._data import data
 from rightreasons.cli._evaluate import evaluate
+from rightreasons.cli._init import init
 from rightreasons.cli._predict import predict
 from rightreasons.cli._report import report
 from rightreasons.cli._train import train
@@ -36,6 +37,7 @@ def _options(
     pass
 
 
+app.command()(init)
 app.command()(train)
 app.command()(report)
 app.command()(predict)

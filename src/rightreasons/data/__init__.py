@@ -8,7 +8,8 @@
 ((100, 52), 45, True)
 """
 
-from rightreasons.data._dataset import Column, DataSet, sum_groups
+from rightreasons.data._asked import ColumnsError, NotNumbersError
+from rightreasons.data._dataset import SURVIVAL, Column, DataSet, sum_groups
 from rightreasons.data._fetch import data_folder
 from rightreasons.data._images import corrupt, rescale
 from rightreasons.data._masks import read_masks
@@ -21,9 +22,12 @@ from rightreasons.data._splits import Split, splits
 from rightreasons.data._text import bag_of_words
 
 __all__ = [
+    "SURVIVAL",
     "Column",
+    "ColumnsError",
     "DataSet",
     "FittedColumn",
+    "NotNumbersError",
     "Preprocessing",
     "Split",
     "bag_of_words",

@@ -1,15 +1,39 @@
 """What the caller of `read` said about a file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Literal, TypeAlias
 
-from rightreasons.core._errors import MissingExtraError
+from rightreasons.core._errors import DataError, MissingExtraError
 from rightreasons.data._preprocessing import Preprocessing
 
 Label: TypeAlias = Literal["class", "number"]
+
+
+class ColumnsError(DataError):
+    """Columns of a table that cannot be used as they are.
+
+    Attributes:
+        columns: for each, what is wrong with it.
+    """
+
+    def __init__(self, message: str, columns: Mapping[str, DataError]) -> None:
+        super().__init__(message)
+        self.columns = dict(columns)
+
+
+class NotNumbersError(DataError):
+    """Texts in a column of numbers.
+
+    Attributes:
+        texts: the different ones, the most frequent first.
+    """
+
+    def __init__(self, message: str, texts: Sequence[str]) -> None:
+        super().__init__(message)
+        self.texts = tuple(texts)
 
 
 @dataclass(frozen=True)

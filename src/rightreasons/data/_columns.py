@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rightreasons.core._errors import DataError
-from rightreasons.data._asked import Asked, extra
+from rightreasons.data._asked import Asked, NotNumbersError, extra
 from rightreasons.data._dataset import Column
 from rightreasons.data._preprocessing import FittedColumn
 
@@ -103,15 +103,16 @@ def _finite(values: np.ndarray, where: str) -> np.ndarray:
     return values
 
 
-def _not_a_number(texts: Any, where: str, name: str) -> DataError:
+def _not_a_number(texts: Any, where: str, name: str) -> NotNumbersError:
     bad = (numbers_in(texts).isna() & texts.notna()).to_numpy()
     row = int(bad.argmax())
-    return DataError(
+    return NotNumbersError(
         f"{where} holds numbers, but {texts.iloc[row]!r} in row {row + 1} is none ({int(bad.sum())} such rows). "
         "Correct "
         f"it, say missing=[{texts.iloc[row]!r}] if it stands for no value, or categorical=[{name!r}] if the "
         "numbers are "
-        "names."
+        "names.",
+        texts[bad].value_counts().index.tolist(),
     )
 
 

@@ -12,6 +12,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, ShapeError
 
 SURVIVAL = ("time", "event")
+"""The `labels` of data whose outcome is the time until an event, and whether it was seen."""
 PARTS = ("train", "validation", "test")
 _BY_ROW = ("ids", "clusters", "parts")
 

@@ -8,7 +8,7 @@ import torch
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
-from rightreasons.data._asked import Asked, extra
+from rightreasons.data._asked import Asked, ColumnsError, extra
 from rightreasons.data._columns import feature
 from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
@@ -112,7 +112,7 @@ def _features(frame: Any, kept: list[str], path: Path, asked: Asked) -> tuple[li
     if problems:
         first, *others = problems
         more = f" Columns with a problem of their own: {', '.join(map(repr, others))}." if others else ""
-        raise DataError(f"{problems[first]}{more}") from problems[first]
+        raise ColumnsError(f"{problems[first]}{more}", problems) from problems[first]
     return values, columns
 
 

@@ -1,0 +1,81 @@
+"""`rightreasons init`: a first recipe for data of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rightreasons.core._errors import RecipeError
+
+
+def init(
+    source: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A file, or a folder of images.", show_default=False)
+    ],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Column of the label; several for several labels.", show_default=False
+        ),
+    ] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column that is 1 where the target is the time of an event.",
+            show_default=False,
+        ),
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that names the rows.", show_default=False)
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of what rows belong to, such as a patient with several visits.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of train, validation and test.", show_default=False),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.", show_default=False),
+    ] = None,
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="HEIGHT WIDTH", help="Size that images are resized to.", show_default=False),
+    ] = None,
+    dates_since: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="Day that dates are counted from.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Default: beside the data, with the ending .yaml.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Read the data as training will, and write a recipe with comments that say what to change."""
+    from rightreasons import recipes
+    from rightreasons.runs._files import write_atomically
+
+    data = source.resolve()
+    to = output or data.parent / f"{data.name.partition('.')[0]}.yaml"
+    if to.exists():
+        raise RecipeError(f"{to} exists and is not overwritten. Say where else: --output FILE.")
+    labels = target[0] if target and len(target) == 1 else target
+    text = recipes.draft(
+        source, target=labels, event=event, id=id, group=group, split=split, drop=drop or (), size=size,
+        dates_since=dates_since, folder=to.parent,
+    )  # fmt: skip
+    write_atomically(to, text)
+    typer.echo(f"Recipe: {to}\nNext: rightreasons train {to}")

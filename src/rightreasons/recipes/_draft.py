@@ -1,0 +1,223 @@
+"""A first recipe for data of one's own, with comments that say what to change."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rightreasons import data
+from rightreasons.core._errors import DataError
+from rightreasons.data import ColumnsError, NotNumbersError
+
+_SMALL = 2000  # training rows up to which an epoch is one step
+_FEW_TEXTS = 3  # different ones among numbers that may stand for no value
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What suits a form of data: network, batch, epochs, and the belief that is tried."""
+
+    model: str
+    batch_size: int | None
+    epochs: int
+    belief: str
+    prior: str
+    weights: str
+
+
+_TABLE = _Kind(
+    "{name: mlp, hidden: [64, 32]}", None, 150,
+    "few columns matter: the Gini coefficient of the mean attributions is raised", "gini", "[0.1, 0.3, 1]",
+)  # fmt: skip
+_IMAGES = _Kind(
+    "{name: cnn, channels: [16, 32], hidden: 64}", 64, 20,
+    "neighbouring pixels matter alike: the total variation of each map is penalised", "total_variation",
+    "[0.0001, 0.001, 0.01]",
+)  # fmt: skip
+_SEQUENCE = _Kind(
+    "{name: gru, hidden: 32}", 64, 20,
+    "neighbours along the sequence matter alike: the total variation of each map is penalised", "total_variation",
+    "[0.0001, 0.001, 0.01]",
+)  # fmt: skip
+
+
+def draft(
+    path: str | Path,
+    *,
+    target: str | Sequence[str] | None = None,
+    event: str | None = None,
+    id: str | None = None,
+    group: str | None = None,
+    split: str | None = None,
+    drop: Sequence[str] = (),
+    size: tuple[int, int] | None = None,
+    dates_since: str | None = None,
+    folder: str | Path | None = None,
+) -> str:
+    """A recipe, as YAML with comments, for a file or folder.
+
+    The file is read as training will read it. Columns that cannot be used as they are, such as names and free text,
+    are listed under `drop`, each with the reason.
+
+    Args:
+        path: as for `data.read`.
+        target: column of the label.
+        event: column of the event, if the target is the time until it.
+        id: column that names the rows.
+        group: column of what rows belong to.
+        split: column of train, validation and test.
+        drop: columns to leave out.
+        size: height and width that images are resized to.
+        dates_since: day that dates are counted from.
+        folder: that the recipe will be in, which its paths are relative to; None: that of the data.
+
+    Returns: the recipe's text.
+
+    Raises: DataError if the data cannot be read, or have no label.
+    """
+    asked = {"target": target, "event": event, "id": id, "group": group, "split": split, "size": size,
+             "dates_since": dates_since}  # fmt: skip
+    options = {key: value for key, value in asked.items() if value is not None}
+    columns = _Columns(dict.fromkeys(drop, "you asked for it"), {})
+    try:
+        found = data.read(path, **options, **columns.options())
+    except ColumnsError as error:
+        columns.learn(error)
+        found = data.read(path, **options, **columns.options())
+    if not found.labelled:
+        named = f" Its columns: {', '.join(found.feature_names[:30])}." if found.columns else ""
+        raise DataError(
+            f"{path} has no label to learn yet. Say which column (or array) it is: target=NAME (--target).{named}"
+        )
+    home = Path(path).resolve().parent if folder is None else Path(folder).resolve()
+    where = Path(os.path.relpath(Path(path).resolve(), home)).as_posix()
+    return _text(where, found, options, columns)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Columns that need care: those left out, and texts that stand for no value, each with the reason."""
+
+    drop: dict[str, str]
+    missing: dict[str, str]
+
+    def options(self) -> dict[str, Any]:
+        """For `data.read`."""
+        given = {"drop": list(self.drop), "missing": list(self.missing)}
+        return {key: value for key, value in given.items() if value}
+
+    def learn(self, error: ColumnsError) -> None:
+        """A few texts among numbers mean that there is none; other columns are left out."""
+        for name, problem in error.columns.items():
+            if isinstance(problem, NotNumbersError) and len(problem.texts) <= _FEW_TEXTS:
+                self.missing.update(dict.fromkeys(problem.texts, f"in column {name}: taken for no value"))
+            else:
+                self.drop[name] = str(problem).split(" of ", 1)[-1].split(" ", 1)[-1].split(". ")[0]
+
+    def lines(self) -> list[str]:
+        """Of the recipe."""
+        if not self.drop:
+            drop = [
+                "  # drop: [column, ...] leaves out what was known only after the outcome: it would leak it."
+            ]
+        else:
+            drop = [
+                "  # Left out. Add what was known only after the outcome: it would leak it.",
+                *_listed("drop", self.drop),
+            ]
+        return drop + (_listed("missing", self.missing) if self.missing else [])
+
+
+def _listed(key: str, reasons: Mapping[str, str]) -> list[str]:
+    lines = [f"    - {_yaml(name)} # {' '.join(reason.split())}" for name, reason in reasons.items()]
+    return [f"  {key}:", *lines]
+
+
+def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _Columns) -> str:
+    kind = _kind(found)
+    large = 0.6 * len(found) > _SMALL and found.labels != data.SURVIVAL
+    batch = kind.batch_size or (256 if large else None)
+    lines = [
+        f"# {path}, as `rightreasons init` found it. Change what you know better, then:",
+        "#   rightreasons train THIS_FILE",
+        "# It trains each arm on every split, chooses weights on validation rows, and writes a page to runs/.",
+        f"name: {_name(found.name)}",
+        "",
+        "data:",
+        f"  path: {_yaml(path)} # relative to this file",
+        *(f"  {key}: {_yaml(value)}" for key, value in options.items()),
+        *(columns.lines() if found.columns else []),
+        *(f"  # {line}" for line in data.outline(found).splitlines()[1:2]),
+        *_split_lines(found),
+        "",
+        f"model: {kind.model} # or cnn, resnet, gru, transformer, or module:factory for a network of your own",
+        "",
+        "training:",
+        f"  epochs: {kind.epochs}",
+        f"  batch_size: {_yaml(batch)} # null: all training rows at once, so that priors see them all",
+        "  optimizer: {name: adam, lr: 1.0e-3}",
+        f"  patience: {max(10, kind.epochs // 5)} # epochs without a better validation score before stopping",
+        "",
+        "# Each arm gets as many trials on each split: arms without weights start from as many initialisations.",
+        "arms:",
+        "  - name: Unregularised",
+        "  - name: L1 of weights",
+        "    description: A control that knows nothing of attributions.",
+        "    terms: [{regulariser: weight_l1}]",
+        "    weights: [10, 100, 1000]",
+        "  - name: Belief",
+        f"    description: {kind.belief[0].upper()}{kind.belief[1:].replace(': ', ' - ')}.",
+        f"    terms: [{{prior: {kind.prior}, attribution: {{name: expected_gradients, samples: 1}}}}]",
+        f"    weights: {kind.weights}",
+        "",
+        "select: best # or {largest_within: 0.01}: the strongest prior within .01 of the best validation score",
+        "compare: {against: Unregularised, confidence: 0.95, margin: 0.01}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _kind(found: data.DataSet) -> _Kind:
+    if found.columns:
+        return _TABLE
+    if found.vocabulary or not found.x.is_floating_point():
+        raise DataError(
+            f"{found.name!r} holds words as numbers, for which there is no first recipe yet. See the documentation of "
+            "recipes for text: explain the embedding (at: embedding)."
+        )
+    return _IMAGES if found.x.ndim == 4 else _SEQUENCE
+
+
+def _split_lines(found: data.DataSet) -> list[str]:
+    if found.parts:
+        named = "validation" in found.parts
+        return [
+            f"  splits: {1 if named else 10} # the test rows are those that the data name",
+            *(
+                []
+                if named
+                else ["  validation: 0.2 # of the training rows: weights and epochs are chosen on them"]
+            ),
+        ]
+    return [
+        "  splits: 10 # random, repeated; below ten there is no test of differences",
+        "  train: 0.6",
+        "  validation: 0.2 # weights and epochs are chosen on these",
+        "  test: 0.2",
+    ]
+
+
+def _name(name: str) -> str:
+    plain = "".join(c if (c.isalnum() and c.isascii()) or c in "-_" else "-" for c in name)
+    return plain.strip("-_") or "data"
+
+
+def _yaml(value: Any) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return (
+        yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=1000)
+        .removesuffix("...\n")
+        .strip()
+    )

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rightreasons import runs
+from rightreasons.core._errors import DataError, RecipeError
+from rightreasons.recipes import draft, parse, read
+
+AWKWARD = "who,day,age,drink,crp,notes,ill\n" + "".join(
+    f"p{i},2020-01-{1 + i % 28:02d},{20 + i % 50 if i else 'unknown'},{('beer', 'wine')[i % 2]},"
+    f"{i / 7 if i % 9 else '<0.5'},went home on day {i},{('no', 'yes')[i % 5 == 0]}\n"
+    for i in range(60)
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text(AWKWARD)
+    return path
+
+
+def test_the_draft_of_an_awkward_table_trains(table: Path, tmp_path: Path) -> None:
+    text = draft(table, target="ill", id="who", dates_since="2020-01-01")
+    small = (
+        text.replace("epochs: 150", "epochs: 2")
+        .replace("splits: 10", "splits: 1")
+        .replace("patience: 30", "")
+    )
+    (tmp_path / "people.yaml").write_text(small.replace("weights: [10, 100, 1000]", "weights: [10]")
+                                          .replace("weights: [0.1, 0.3, 1]", "weights: [1]"))  # fmt: skip
+    run = runs.run(read(tmp_path / "people.yaml"), tmp_path / "run", workers=0)
+    assert run.metrics()["features"] == ["day", "age", "drink", "crp"]
+
+
+def test_what_cannot_be_used_is_left_out_with_the_reason(table: Path) -> None:
+    text = draft(table, target="ill", id="who", dates_since="2020-01-01", drop=["day"])
+    recipe = parse(text)
+    assert recipe.data.drop == ["day", "notes"]
+    assert recipe.data.missing == ["unknown", "<0.5"]
+    assert "- notes # holds 60 different texts in 60 rows" in text
+    assert "- <0.5 # in column crp: taken for no value" in text
+
+
+def test_paths_are_relative_to_where_the_recipe_will_be(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    text = draft(table, target="ill", drop=["day", "who"], folder=tmp_path / "recipes")
+    assert parse(text).data.path == "../people.csv"
+    assert parse(draft(table, target="ill", drop=["day", "who"])).data.path == "people.csv"
+
+
+def test_a_label_is_needed(table: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"no label to learn yet.*--target.*Its columns: age, drink, crp, ill\."
+    ):
+        draft(table, drop=["day", "who"])
+
+
+def test_dates_need_a_beginning(table: Path) -> None:
+    text = draft(table, target="ill", id="who")
+    assert "- day # holds dates, such as 2020-01-01" in text
+
+
+def test_pictures_and_sequences_get_what_suits_them(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray(np.full((8, 8 + i, 3), i, np.uint8)).save(tmp_path / "pets" / name / f"{i}.png")
+    with pytest.raises(DataError, match="have 3 sizes"):
+        draft(tmp_path / "pets")
+    recipe = parse(draft(tmp_path / "pets", size=(8, 8)))
+    assert (recipe.model.name, recipe.data.size) == ("cnn", (8, 8))
+    assert recipe.arms[2].terms[0].prior.name == "total_variation"  # pyright: ignore[reportOptionalMemberAccess]
+    np.savez(tmp_path / "waves.npz", x=np.zeros((30, 2, 9), np.float32), y=np.arange(30) % 2)
+    assert parse(draft(tmp_path / "waves.npz", target="y")).model.name == "gru"
+    np.savez(tmp_path / "texts.npz", x=np.ones((30, 5), np.int64), vocabulary=["", "a"], y=np.arange(30) % 2)
+    with pytest.raises(DataError, match="holds words as numbers"):
+        draft(tmp_path / "texts.npz", target="y")
+
+
+def test_options_for_files_are_not_for_named_sets() -> None:
+    head, tail = "name: r\nmodel: mlp\ntraining: {epochs: 1}\narms: [{name: a}]\ndata: {", "}"
+    with pytest.raises(RecipeError, match=r"data: data are either name: .* or path: .*say one of the two"):
+        parse(head + "name: digits, path: x.csv" + tail)
+    with pytest.raises(RecipeError, match="target is for files of your own"):
+        parse(head + "name: digits, target: y" + tail)
+    assert "target" not in parse(head + "name: digits" + tail).model_dump()["data"]
