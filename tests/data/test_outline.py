@@ -35,7 +35,7 @@ def test_what_else_one_should_know() -> None:
         "d",
         torch.zeros(2, 1, 2, 2),
         torch.zeros(2),
-        bounds=(0, 1),
+        bounds=(0.0, 1.0),
         clusters=("a", "a"),
         parts=("train", "test"),
     )
