@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import rightreasons as rr
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError, TargetError
-from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._function import Block, ScoreFunction, rows_at_once
 from tests import oracles
 from tests.attribution.helpers import relative, seeded
 from tests.networks import NETWORKS, Network, Tokens, Transformer, as_args, labels, mlp
@@ -360,3 +360,11 @@ def test_transformer_fixture_reads_its_mask() -> None:
     x = torch.randn(1, 5, 4, dtype=torch.float64)
     mask = torch.tensor([[False, False, True, True, True]])
     torch.testing.assert_close(model(x, mask), model(x[:, :2]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"), [((30,), 512), ((3, 32, 32), 170), ((3, 224, 224), 16), ((0,), 512)]
+)
+def test_large_rows_are_run_in_smaller_chunks(shape: tuple[int, ...], rows: int) -> None:
+    assert rows_at_once(torch.empty(2, *shape)) == rows
+    assert rows_at_once((torch.empty(2, *shape), torch.empty(2))) in (rows, rows - 1)

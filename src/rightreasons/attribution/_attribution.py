@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._function import ROWS_AT_ONCE
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs
 from rightreasons.core._score import Target
@@ -104,11 +103,6 @@ class Call:
                 f"{self.generator.device}. Pass torch.Generator().manual_seed(seed)."
             )
 
-    @property
-    def rows(self) -> int | None:
-        """Most model rows in one forward pass over the batch; None: all of them, where a graph is kept."""
-        return self.chunk or (None if self.create_graph else ROWS_AT_ONCE)
-
 
 class Attribution(ABC):
     """A frozen dataclass value, its fields the method's configuration, called with the model."""
@@ -143,7 +137,8 @@ class Attribution(ABC):
                 a tuple or tensor (B, D) of indices into several output dimensions, or a callable on the output.
             generator: CPU generator of the draws; None advances the global one.
             create_graph: keep the graph, so that parameters and inputs get gradients from the maps.
-            chunk: most model rows in one forward pass; None: 512, or all of them with `create_graph`.
+            chunk: most model rows in one forward pass; None: 16 to 512, by the size of a row, or
+                all of them with `create_graph`.
             model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
 
         Raises:

@@ -51,7 +51,9 @@ class Control(Attribution):
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
         maps = self._maps(model, inputs, target, call)
         with explaining(model, second_order=False) as network, torch.no_grad():
-            function = ScoreFunction(network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.rows)
+            function = ScoreFunction(
+                network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.chunk
+            )
             outputs = function.outputs_of_batch(function.points)
         return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
 

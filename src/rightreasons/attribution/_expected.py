@@ -9,7 +9,6 @@ from torch import Tensor
 
 from rightreasons.attribution._attribution import Axioms, Call, Explanation, positive
 from rightreasons.attribution._path import (
-    ROWS_AT_ONCE,
     PathAttribution,
     PathSum,
     Piece,
@@ -20,7 +19,7 @@ from rightreasons.attribution._references import Rows, other_rows, subset
 from rightreasons.core._distributed import rows_of_all_ranks
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._estimators import Complete, ControlVariate, Draws, Estimator, Plan, Stratified, draw
-from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._function import Block, ScoreFunction, rows_at_once
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, as_tuple, matching_rows
 from rightreasons.core._kriging import Kriging
@@ -304,7 +303,7 @@ def reference_output(
 
     Computed once for a model, it makes every later map complete at no further cost. Stale after a training step.
 
-    Cost: one forward pass for each reference, in chunks of 512 rows (and one to the layer, with `at`).
+    Cost: one forward pass for each reference, in chunks (and one to the layer, with `at`).
 
     Args:
         model: as the method will be called with.
@@ -316,9 +315,7 @@ def reference_output(
     """
     references = as_tuple(method._tensors())
     with explaining(model, second_order=False, hooks=method.at is not None) as network, torch.no_grad():
-        function = ScoreFunction(
-            network, references, None, at=method.at, model_kwargs=model_kwargs, chunk=ROWS_AT_ONCE
-        )
+        function = ScoreFunction(network, references, None, at=method.at, model_kwargs=model_kwargs)
         return function.outputs_of_batch(function.points)
 
 
@@ -326,7 +323,7 @@ def _outputs_at(function: ScoreFunction, references: tuple[Tensor, ...]) -> Tens
     """Model outputs at references, connected to the parameters if the function is."""
     with torch.set_grad_enabled(function.connected):
         outputs = []
-        rows = min(ROWS_AT_ONCE, function.chunk)
+        rows = min(rows_at_once(references), function.chunk)
         for start in range(0, references[0].shape[0], rows):
             part = tuple(r[start : start + rows] for r in references)
             outputs.append(function.outputs(part, Block(0, 1, part[0].shape[0])))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rightreasons.attribution._attribution import Attribution, Call, Evaluations, Explanation, refuse_graph
-from rightreasons.core._function import ROWS_AT_ONCE, Block, ScoreFunction
+from rightreasons.core._function import Block, ScoreFunction, rows_at_once
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, like
 from rightreasons.core._score import Output, Target
@@ -76,11 +76,11 @@ class ModifiedBackward(Attribution):
             output=self.explains,
             at=self.at,
             model_kwargs=call.model_kwargs,
-            chunk=call.rows,
+            chunk=call.chunk,
         )
 
     def _whole(self, function: ScoreFunction, chunk: int | None) -> Part:
-        parts = list(self.pieces(function, chunk or ROWS_AT_ONCE))
+        parts = list(self.pieces(function, chunk or rows_at_once(function.points)))
         maps = tuple(torch.cat(each) for each in zip(*(part.maps for part in parts), strict=True))
         gaps = [part.gap for part in parts if part.gap is not None]
         return Part(maps, sum(part.backward for part in parts), torch.cat(gaps) if gaps else None)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rightreasons.attribution._attribution import Attribution, Call, Evaluations, Explanation, refuse_no_grad
-from rightreasons.core._function import ROWS_AT_ONCE, Block, ScoreFunction
+from rightreasons.core._function import Block, ScoreFunction, rows_at_once
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, like
@@ -116,7 +116,7 @@ class PathSum(ABC):
     ) -> Iterator[tuple[slice, Sums]]:
         """Block by block, rows and their statistics summed over all draws; at most `chunk` model rows at a time."""
         if chunk is None and not create_graph:
-            chunk = ROWS_AT_ONCE
+            chunk = rows_at_once(self.function.points)
         for rows, pieces in self.pieces(chunk):
             total: Sums = ()
             for piece in pieces:
@@ -244,7 +244,7 @@ class PathAttribution(Attribution):
             at=self.where,
             model_kwargs=call.model_kwargs,
             connected=call.create_graph,
-            chunk=call.rows,
+            chunk=call.chunk,
         )
 
     def _in_structure(self, maps: tuple[Tensor, ...], inputs: Inputs) -> Inputs:

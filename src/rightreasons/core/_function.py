@@ -16,7 +16,12 @@ from rightreasons.core._layers import LayerChoice, layers_run
 from rightreasons.core._score import Output, Score, Target, check_rows
 
 ROWS_AT_ONCE = 512
-"""Model rows in one forward pass when a call does not say `chunk`, and no graph has to be kept."""
+"""Most model rows in one forward pass when a call does not say `chunk`, and no graph has to be kept."""
+FEWEST_AT_ONCE = 16
+"""As many of them however large a row is."""
+NUMBERS_AT_ONCE = 2**19
+"""Numbers in the rows of one forward pass, between the two: beyond, activations leave the processor's caches and the
+allocator's reach, which costs a fifth of the time on small images, and memory grows for nothing."""
 
 
 class Block(NamedTuple):
@@ -46,7 +51,7 @@ class ScoreFunction:
         at: name of a submodule, as in `model.named_modules()`, or a choice among those that run for the first row.
         model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
         connected: keep the graph from inputs and parameters to the points (second-order use).
-        chunk: most model rows in a forward pass over the batch; None: all of them.
+        chunk: most model rows in a forward pass over the batch; None: all of them if connected, else `rows_at_once`.
     """
 
     def __init__(
@@ -66,7 +71,7 @@ class ScoreFunction:
         self.score = Score(_recordable(target), output)
         self.kwargs = {name: _recordable(value) for name, value in (model_kwargs or {}).items()}
         self.connected = connected
-        self.chunk = chunk or self.batch
+        self.chunk = chunk or (self.batch if connected else rows_at_once(inputs))
         self.evaluations = 0
         self._checked = False
         self.inputs = tuple(self._usable(part) for part in as_tuple(inputs))
@@ -196,6 +201,12 @@ class ScoreFunction:
         if block == Block(0, self.batch):
             return self.kwargs
         return {k: block.take(v) if self._is_per_row(v) else v for k, v in self.kwargs.items()}
+
+
+def rows_at_once(inputs: Inputs) -> int:
+    """Model rows in one forward pass that does not have to keep a graph, by how large a row is."""
+    numbers = sum(part[:1].numel() for part in as_tuple(inputs))
+    return max(FEWEST_AT_ONCE, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // max(1, numbers)))
 
 
 def _recordable(value: Any) -> Any:

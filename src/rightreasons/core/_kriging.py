@@ -15,12 +15,13 @@ Legend: b rows, R references, n draws, m draws of a piece, F features, Q nodes a
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from rightreasons.core._estimators import Draws, Estimate, Estimator, Plan, Sums
@@ -34,6 +35,8 @@ NODES = 4
 """Gauss-Legendre nodes for the kernel's average along a path, while there are no more draws than references."""
 MOST_NODES = 48
 """The most of them, however many draws; their pairs are what a row costs."""
+CACHED_VALUES = 2**16
+"""Kernel values computed at once: rows are grouped, as many small ones cost the time of the calls."""
 
 
 @final
@@ -191,15 +194,12 @@ class KrigingPlan(Plan):
 
     @cached_property
     def _kernel(self) -> Float[Tensor, "b n n"]:
-        indices, left = self._drawn
-        return torch.stack([_between_draws(*row) for row in zip(self._unit_rows, indices, left, strict=True)])
+        return _in_groups(_between_draws, self.draws.count**2, self._unit_rows, *self._drawn)
 
     @cached_property
     def _to_paths(self) -> Float[Tensor, "b R n"]:
         """Covariance of the gradient at each draw with the mean gradient on each path."""
-        indices, left = self._drawn
-        rows = zip(self._unit_rows, indices, left, strict=True)
-        return torch.stack([_paths_to_draws(*row) for row in rows])
+        return _in_groups(_paths_to_draws, self._references * self.draws.count, self._unit_rows, *self._drawn)
 
     @property
     def _unit_rows(self) -> Float[Tensor, "b R R"]:
@@ -208,8 +208,10 @@ class KrigingPlan(Plan):
     @cached_property
     def _between_paths(self) -> Float[Tensor, "b R R"]:
         """Covariance of the mean gradients on two paths; in the inputs' own precision, for speed."""
-        rows = [_between_paths(row, self.draws.count) for row in self._unit.to(self.draws.xs[0].dtype)]
-        return torch.stack(rows).to(torch.float64)
+        unit, nodes = self._unit.to(self.draws.xs[0].dtype), _nodes(self._references, self.draws.count)
+        return _in_groups(lambda gram: _between_paths(gram, nodes), self._references**2, unit).to(
+            torch.float64
+        )
 
     @cached_property
     def _solved(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -261,41 +263,55 @@ def _matern(squared: Tensor) -> Tensor:
     return (1 + q) * torch.exp(-q)
 
 
+def _in_groups(kernel: Callable[..., Tensor], values: int, *rows: Tensor) -> Tensor:
+    """`kernel` of all rows, of as many at once as keep its `values` for each in the processor's cache."""
+    size = max(1, CACHED_VALUES // max(1, values))
+    parts = [kernel(*group) for group in zip(*(r.split(size) for r in rows), strict=True)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 def _squared(
-    cross: Float[Tensor, "m k"], first: Float[Tensor, "m"], second: Float[Tensor, "k"], scale: float = 1.0
-) -> Float[Tensor, "m k"]:
+    cross: Float[Tensor, "b m k"],
+    first: Float[Tensor, "b m"],
+    second: Float[Tensor, "b k"],
+    scale: float = 1.0,
+) -> Float[Tensor, "b m k"]:
     """Squared distances from squared norms and inner products; the latter times `scale`."""
-    return torch.add(first.unsqueeze(1) + second, cross, alpha=-2 * scale)
+    return torch.add(first.unsqueeze(2) + second.unsqueeze(1), cross, alpha=-2 * scale)
+
+
+def _lengths(gram: Float[Tensor, "b m m"]) -> Float[Tensor, "b m"]:
+    return gram.diagonal(dim1=1, dim2=2)
 
 
 def _between_draws(
-    gram: Float[Tensor, "R R"], indices: Tensor, left: Float[Tensor, "n"]
-) -> Float[Tensor, "n n"]:
-    cross = gram[indices][:, indices] * left * left.unsqueeze(1)
-    return _matern(_squared(cross, cross.diagonal(), cross.diagonal())) + NUGGET * torch.eye(len(left)).to(
-        cross
-    )
+    gram: Float[Tensor, "b R R"], indices: Int64[Tensor, "b n"], left: Float[Tensor, "b n"]
+) -> Float[Tensor, "b n n"]:
+    every = torch.arange(len(gram), device=gram.device)[:, None, None]
+    cross = gram[every, indices.unsqueeze(2), indices.unsqueeze(1)] * left.unsqueeze(2) * left.unsqueeze(1)
+    lengths = _lengths(cross)
+    return _matern(_squared(cross, lengths, lengths)) + NUGGET * torch.eye(left.shape[1]).to(cross)
 
 
 def _paths_to_draws(
-    gram: Float[Tensor, "R R"], indices: Tensor, left: Float[Tensor, "n"]
-) -> Float[Tensor, "R n"]:
-    cross, lengths = gram[:, indices] * left, gram.diagonal()
-    squares = lengths[indices] * left.square()
+    gram: Float[Tensor, "b R R"], indices: Int64[Tensor, "b n"], left: Float[Tensor, "b n"]
+) -> Float[Tensor, "b R n"]:
+    lengths = _lengths(gram)
+    cross = gram.gather(2, indices.unsqueeze(1).expand(-1, gram.shape[1], -1)) * left.unsqueeze(1)
+    squares = lengths.gather(1, indices) * left.square()
     total = torch.zeros_like(cross)
-    for q, weight in _nodes(len(gram), len(left)):
+    for q, weight in _nodes(gram.shape[1], left.shape[1]):
         total = total + weight * _matern(_squared(cross, q**2 * lengths, squares, q))
     return total
 
 
-def _between_paths(gram: Float[Tensor, "R R"], draws: int) -> Float[Tensor, "R R"]:
-    lengths = gram.diagonal()
-    nodes = _nodes(len(gram), draws)
+def _between_paths(gram: Float[Tensor, "b R R"], nodes: list[tuple[float, float]]) -> Float[Tensor, "b R R"]:
+    lengths = _lengths(gram)
     total = torch.zeros_like(gram)
     for i, (p, first) in enumerate(nodes):
         for q, second in nodes[:i]:
             k = _matern(_squared(gram, p**2 * lengths, q**2 * lengths, p * q))
-            total = total + first * second * (k + k.T)
+            total = total + first * second * (k + k.mT)
         total = total + first**2 * _matern(_squared(gram, p**2 * lengths, p**2 * lengths, p**2))
     return total
 

@@ -248,7 +248,9 @@ class FromCaptum(Attribution):
         """With outputs; what the algorithm itself evaluated is not counted."""
         maps = self._maps(model, inputs, target, call)
         with explaining(model, second_order=False) as network, torch.no_grad():
-            function = ScoreFunction(network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.rows)
+            function = ScoreFunction(
+                network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.chunk
+            )
             outputs = function.outputs_of_batch(function.points)
         return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
 
