@@ -17,6 +17,7 @@ from rightreasons.priors import (
     FourierSmoothness,
     Gini,
     GraphLaplacian,
+    Grouped,
     GroupSparsity,
     LearnedPrior,
     Mask,
@@ -144,6 +145,15 @@ def _learned(network: str, signed: bool, distance: str, level: str) -> Case:
     )
 
 
+def _on_columns(prior: Prior, oracle: Callable[..., Tensor], **facts: bool) -> Case:
+    columns = {"a": (0, 3), "b": (1,), "c": (2, 4, 5)}
+
+    def of_sums(maps: Tensor, _: object) -> Tensor:
+        return oracle(torch.stack([maps[:, list(own)].sum(1) for own in columns.values()], dim=1), None)
+
+    return Case(Grouped(prior, columns), (4, 6), of_sums, plain=False, **facts)
+
+
 _GROUPS = ((0,), (1, 2, 5), (3, 4))
 _OVERLAPPING = ((0, 1), (1, 2, 5))  # features 3 and 4 are free
 _SIGNS = torch.tensor([1.0, -1.0, 0.0, 2.0, 0.0, -1.0])
@@ -187,6 +197,8 @@ CASES = [
     _grouped("gini", "sample", _OVERLAPPING),
     _grouped("lasso", "sample", _GROUPS),
     _grouped("lasso", "global", _OVERLAPPING),
+    _on_columns(L2(), oracles.l2_sample, bilinear=True),
+    _on_columns(Gini(), oracles.gini_global, coupled=True, scale_free=True, additive=False),
     Case(Monotone(_SIGNS), (4, 6), lambda m, _: oracles.wrong_sign(m, _SIGNS.expand(4, 6)), plain=False),
     Case(Monotone(), (4, 2, 6), lambda m, _: oracles.wrong_sign(m, _SIGNS_PER_SAMPLE),
          guidance=_SIGNS_PER_SAMPLE),

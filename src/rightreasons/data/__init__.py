@@ -8,8 +8,9 @@
 ((100, 52), 45, True)
 """
 
+from rightreasons.core._groups import sum_groups
 from rightreasons.data._asked import ColumnsError, NotNumbersError
-from rightreasons.data._dataset import SURVIVAL, Column, DataSet, sum_groups
+from rightreasons.data._dataset import SURVIVAL, Column, DataSet
 from rightreasons.data._fetch import data_folder
 from rightreasons.data._images import corrupt, rescale
 from rightreasons.data._masks import read_masks

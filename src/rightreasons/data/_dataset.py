@@ -1,11 +1,11 @@
 """What a data set is, whatever it came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import torch
-from jaxtyping import Float, Int64, Real, Shaped
+from jaxtyping import Int64, Real, Shaped
 from torch import Tensor
 
 from rightreasons.core._closest import did_you_mean
@@ -172,38 +172,6 @@ class DataSet:
         if len(self.classes) == 2:
             return "binary", {}
         return ("multiclass", {"classes": len(self.classes)}) if self.classes else ("regression", {})
-
-
-def sum_groups(
-    maps: Float[Tensor, "*B p"], groups: Mapping[str, Sequence[int]]
-) -> tuple[tuple[str, ...], Float[Tensor, "*B g"]]:
-    """Sum maps of features back to the original columns, because one-hot columns are one piece of knowledge.
-
-    Cost: one scatter-add. Differentiable in `maps`. A complete map stays complete: the total is unchanged.
-
-    Args:
-        maps: attributions, features last.
-        groups: positions of the features of each original column, as `DataSet.groups`.
-
-    Returns: names of the original columns, and their maps.
-
-    Raises: ShapeError unless every feature belongs to exactly one group.
-
-    >>> sum_groups(torch.tensor([[1.0, 2.0, 3.0]]), {"age": (0,), "sex": (1, 2)})
-    (('age', 'sex'), tensor([[1., 5.]]))
-    """
-    positions = [position for members in groups.values() for position in members]
-    if sorted(positions) != list(range(maps.shape[-1])):
-        raise ShapeError(
-            f"Groups must cover each of the {maps.shape[-1]} features of the maps exactly once, got "
-            f"{positions}. A feature left out would lose its share. Pass the `groups` of the data set the "
-            "model was trained on."
-        )
-    group_of = torch.empty(maps.shape[-1], dtype=torch.int64)
-    for number, members in enumerate(groups.values()):
-        group_of[list(members)] = number
-    total = maps.new_zeros(*maps.shape[:-1], len(groups))
-    return tuple(groups), total.index_add(-1, group_of.to(maps.device), maps)
 
 
 def _require_matching(data: DataSet) -> None:

@@ -14,12 +14,16 @@
 | `Monotone`          | these features raise, or lower, the output  | no             | no           | no           |
 | `LearnedPrior`      | what matters follows from what is known     | no             | global level | signed l2    |
 
+`Grouped(prior, groups)` is any of them on original columns of a table instead of on the features made from them;
+`random_graph` makes the control of a graph.
+
 Priors of |phi| see a noisy map when expected gradients use few draws: E|phi_k| >= |E phi_k|, 2.257 against 1.594
 (+42 %) for f(x) = 2x, x ~ N(0, 1), k = 1. Each docstring says what that does to its value; `bilinear` forms are free
 of it.
 """
 
 from rightreasons.core._graph import FeatureGraph, feature_graph
+from rightreasons.core._random_graph import random_graph
 from rightreasons.priors._alignment import Alignment
 from rightreasons.priors._check import Level
 from rightreasons.priors._columns import MetaColumn
@@ -27,6 +31,7 @@ from rightreasons.priors._fourier import FourierSmoothness
 from rightreasons.priors._gini import Gini, gini_coefficient
 from rightreasons.priors._graph import GraphLaplacian
 from rightreasons.priors._group import GroupSparsity
+from rightreasons.priors._grouped import Grouped
 from rightreasons.priors._learned import LearnedPrior, controls
 from rightreasons.priors._mask import Mask
 from rightreasons.priors._meta import MetaFeatures
@@ -44,6 +49,7 @@ __all__ = [
     "Gini",
     "GraphLaplacian",
     "GroupSparsity",
+    "Grouped",
     "LearnedPrior",
     "Level",
     "Mask",
@@ -55,4 +61,5 @@ __all__ = [
     "controls",
     "feature_graph",
     "gini_coefficient",
+    "random_graph",
 ]
