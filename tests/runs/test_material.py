@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-import rightreasons as rr
-from rightreasons import priors, tasks, training
+from rightreasons import tasks
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import parse
 from rightreasons.runs import _material as material
@@ -48,40 +47,6 @@ def test_models_fit_the_data_and_depend_on_the_seed_alone() -> None:
     pairs = list(zip(one.parameters(), same.parameters(), other.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b, _ in pairs)
     assert any(not torch.equal(a, c) for a, _, c in pairs)
-
-
-def test_terms_have_their_weight_times_their_factor() -> None:
-    text = TABLE.replace("{prior: gini}", "{prior: gini, factor: 2, every: 3}, {regulariser: weight_l1}")
-    arm = parse(text).arms[1]
-    gini, decay = material.terms_of(arm, 0.1, torch.zeros(4, 3))
-    assert isinstance(gini, training.Penalty)
-    assert (gini.weight, gini.every, gini.name) == (0.2, 3, "gini_0")
-    assert gini.prior == priors.Gini()
-    assert isinstance(decay, training.WeightL1)
-    assert (decay.weight, decay.name) == (0.1, "weight_l1_1")
-    assert material.terms_of(arm, None, torch.zeros(4, 3)) == []
-
-
-def test_references_are_training_rows_or_the_batch() -> None:
-    few = torch.randn(4, 3)
-    for said, expected in (("train", few), ("batch", "batch")):
-        text = TABLE.replace(
-            "{prior: gini}", f"{{prior: gini, attribution: {{name: expected_gradients, references: {said}}}}}"
-        )
-        named = parse(text).arms[1].terms[0].attribution
-        assert named is not None
-        method = material.attribution_of(named, few)
-        assert isinstance(method, rr.ExpectedGradients)
-        assert method.references is expected or torch.equal(method.references, few)  # pyright: ignore[reportArgumentType]
-
-
-def test_other_methods_need_no_references() -> None:
-    text = TABLE.replace(
-        "{prior: gini}", "{prior: gini, attribution: {name: integrated_gradients, steps: 7}}"
-    )
-    named = parse(text).arms[1].terms[0].attribution
-    assert named is not None
-    assert repr(material.attribution_of(named, torch.zeros(1, 1))).startswith("IntegratedGradients")
 
 
 def test_rehearsal_of_a_good_recipe_says_nothing() -> None:

@@ -44,12 +44,7 @@ def random_graph(
             "the same belief. Leave its control out."
         )
     if degrees:
-        edges = _swapped(graph.edges.T.tolist(), generator)
-        if torch.equal(edges, graph.edges.cpu()):
-            raise InputError(
-                f"no other graph with the same number of edges at each of the {nodes} features was found (a star has "
-                "none), so the control would be the same belief. Use degrees=False."
-            )
+        edges = _swapped(graph, generator)
     else:
         edges = _pairs(_distinct(pairs, count, generator), nodes)
     order = torch.randperm(count, generator=generator).to(graph.weights.device)
@@ -72,10 +67,12 @@ def _pairs(numbers: Int64[Tensor, " E"], nodes: int) -> Int64[Tensor, "2 E"]:
     return torch.stack([i, numbers - row_starts[i] + i + 1])
 
 
-def _swapped(edges: list[list[int]], generator: torch.Generator | None) -> Int64[Tensor, "2 E"]:
+def _swapped(graph: FeatureGraph, generator: torch.Generator | None) -> Int64[Tensor, "2 E"]:
+    edges = graph.edges.T.tolist()
     there = {tuple(edge) for edge in edges}
     tries = torch.randint(len(edges), (_SWAPS_PER_EDGE * len(edges), 2), generator=generator).tolist()
     turned = torch.rand(len(tries), generator=generator).lt(0.5).tolist()
+    swaps = 0
     for (one, other), turn in zip(tries, turned, strict=True):
         (a, b), (c, d) = edges[one], edges[other]
         c, d = (d, c) if turn else (c, d)
@@ -85,4 +82,10 @@ def _swapped(edges: list[list[int]], generator: torch.Generator | None) -> Int64
         there -= {tuple(edges[one]), tuple(edges[other])}
         there |= set(new)
         edges[one], edges[other] = list(new[0]), list(new[1])
+        swaps += 1
+    if not swaps:
+        raise InputError(
+            f"no other graph with the same number of edges at each of the {graph.nodes} features was found (a star "
+            "has none), so the control would be the same belief. Use degrees=False."
+        )
     return torch.tensor(sorted(edges)).T

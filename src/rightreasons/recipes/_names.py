@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from rightreasons import attribution, priors, training
 from rightreasons.core._closest import did_you_mean
 from rightreasons.models import _registry as models
+from rightreasons.recipes import _beliefs as beliefs
 from rightreasons.tasks import _registry as tasks
 
 
@@ -37,7 +38,6 @@ class Entry:
         return {name: p for name, p in found.items() if self.fields is None or name in self.fields}
 
 
-_REFERENCES = {"references": ("train", "batch")}
 _EXPLAINED = ("output", "at")
 
 KINDS: Mapping[str, Mapping[str, Entry]] = {
@@ -51,18 +51,37 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "l1": Entry(priors.L1),
         "l2": Entry(priors.L2),
         "total_variation": Entry(priors.TotalVariation),
+        "fourier_smoothness": Entry(priors.FourierSmoothness),
+        "graph_laplacian": Entry(beliefs.GraphLaplacian),
+        "group_sparsity": Entry(beliefs.GroupSparsity),
+        "mask": Entry(beliefs.Mask),
+        "monotone": Entry(beliefs.Monotone),
+        "alignment": Entry(priors.Alignment),
     },
     "attribution": {
         "expected_gradients": Entry(
             attribution.ExpectedGradients,
             fields=("samples", *_EXPLAINED, "draws", "max_references"),
-            own=_REFERENCES,
+            own={"references": ("train", "batch")},
         ),
         "integrated_gradients": Entry(
             attribution.IntegratedGradients, fields=("baseline", "steps", *_EXPLAINED)
         ),
         "gradient": Entry(attribution.Gradient, fields=_EXPLAINED),
         "input_times_gradient": Entry(attribution.InputTimesGradient, fields=_EXPLAINED),
+        "smooth_grad": Entry(
+            attribution.SmoothGrad, fields=("sigma", "samples", "relative", "reduce", *_EXPLAINED)
+        ),
+        "grad_cam": Entry(attribution.GradCAM, fields=("layer", "relu", "upsample", "output")),
+        "deep_lift": Entry(
+            attribution.DeepLift, fields=("baseline", "at"), own={"references": ("none", "train")}
+        ),
+        "lrp": Entry(attribution.LRP, fields=("merge_norms", "at")),
+        "guided_backprop": Entry(attribution.GuidedBackprop, fields=_EXPLAINED),
+        "deconvnet": Entry(attribution.Deconvnet, fields=_EXPLAINED),
+        "guided_grad_cam": Entry(attribution.GuidedGradCAM, fields=("layer", "upsample", "output")),
+        "random_map": Entry(attribution.RandomMap),
+        "edge_map": Entry(attribution.EdgeMap),
     },
     "optimizer": {
         "adam": Entry(torch.optim.Adam, fields=("lr", "betas", "eps", "weight_decay")),
@@ -114,6 +133,16 @@ def resolved(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def differentiable(attribution_name: str) -> bool:
+    """Whether one can train through an attribution of that name."""
+    return entry("attribution", attribution_name).make.axioms.differentiable  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def controls(prior_name: str) -> Mapping[str, str]:
+    """Kinds of wrong knowledge that a prior can be compared with, and what results call them."""
+    return getattr(entry("prior", prior_name).make, "controls", {})
+
+
 def build(kind: str, name: str, fields: Mapping[str, Any], **more: Any) -> Any:
     """What the entry makes of resolved fields; `more` is what a recipe cannot say, such as tensors."""
     found = entry(kind, name)
@@ -135,9 +164,8 @@ def _types(kind: str, found: Entry) -> dict[str, Any]:
         return _OPTIMISER_TYPES
     owner = found.make.__init__ if inspect.isclass(found.make) else found.make
     hints = get_type_hints(owner)
-    if "baseline" in hints:  # a recipe can give a number only
-        hints["baseline"] = float
-    return hints
+    numbers: dict[str, Any] = {"baseline": float | None, "sigma": float}  # tensors cannot be said in a recipe
+    return hints | {key: hint for key, hint in numbers.items() if key in hints}
 
 
 def _typed(key: str, value: Any, hint: Any) -> Any:

@@ -1,5 +1,6 @@
 """Reading recipes: whatever is wrong becomes one line that names the key and the closest valid one."""
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,17 @@ from pydantic import ValidationError
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
+from rightreasons.recipes._controls import expand
 from rightreasons.recipes._schema import Recipe
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without silently overwritten keys."""
+    """YAML without silently overwritten keys, in which on, off, yes and no are words, as in YAML 1.2."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":bool")]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """The mapping, unless a key occurs twice."""
@@ -26,6 +33,11 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key if isinstance(key, Hashable) else str(key))
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF")
+)
 
 
 def read(path: str | Path) -> Recipe:
@@ -41,7 +53,7 @@ def read(path: str | Path) -> Recipe:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not a text file: {error}.") from error
     recipe = parse(text, str(path))
-    if recipe.folder is None and (recipe.data.path or recipe.pretrained.weights):
+    if recipe.folder is None and recipe.names_files:
         return recipe.model_copy(update={"folder": str(path.parent.resolve())})
     return recipe
 
@@ -72,9 +84,11 @@ def validate(content: Any, where: str = "recipe") -> Recipe:
     if not isinstance(content, dict):
         raise RecipeError(f"{where}: a recipe is a mapping of keys to values, got {type(content).__name__}.")
     try:
-        return Recipe.model_validate(content)
+        return expand(Recipe.model_validate(content))
     except ValidationError as error:
         raise RecipeError(f"{where}: {_first(error)}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
 
 
 def to_yaml(recipe: Recipe) -> str:

@@ -6,7 +6,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from rightreasons.core._closest import did_you_mean
+from rightreasons.recipes import _names
 from rightreasons.recipes._base import Named, Strict
+from rightreasons.recipes._beliefs import Belief
 from rightreasons.recipes._data import Data
 
 
@@ -79,12 +81,43 @@ class Training(Strict):
     clip: float | None = Field(default=None, gt=0)
 
 
+class Guidance(Strict):
+    """Masks, boxes or signs for each row, on disk.
+
+    Attributes:
+        masks: a folder of pictures, a CSV file of boxes or an .npy array, as `rr.data.read_masks` takes it; relative
+            to the recipe.
+        outside: masks surround what is relevant, so nothing outside should matter.
+        of: height and width of the pictures that boxes were drawn on.
+    """
+
+    masks: str
+    outside: bool = False
+    of: tuple[int, int] | None = None
+
+
 class TermOf(Strict):
-    """A prior on an attribution, or a regulariser that knows no attribution."""
+    """A prior on an attribution, or a regulariser that knows no attribution.
+
+    Attributes:
+        prior: what is believed.
+        attribution: of which maps; one that can be trained through.
+        regulariser: instead of the two.
+        on: what a prior on a table sees: a map of each feature, or of each original column, features added up.
+        guidance: of priors that need a mask or map for each row.
+        control: kind of random knowledge that replaces the prior's, new for each split; `controls` of an arm says it.
+        rows: share of the rows that is penalised.
+        draws: 2 for the unbiased form of a quadratic prior.
+        every: penalised every so many steps.
+        factor: times the arm's weight.
+    """
 
     prior: PriorName | None = None
     attribution: AttributionName | None = None
     regulariser: Regulariser | None = None
+    on: Literal["features", "columns"] = "features"
+    guidance: Guidance | None = None
+    control: str | None = None
     rows: float = Field(default=1.0, gt=0, le=1)
     draws: Literal[1, 2] = 1
     every: int = Field(default=1, ge=1)
@@ -105,14 +138,62 @@ class TermOf(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _trainable(self) -> "TermOf":
+        if self.attribution is None or _names.differentiable(self.attribution.name):
+            return self
+        known = [name for name in _names.KINDS["attribution"] if _names.differentiable(name)]
+        raise ValueError(
+            f"the maps of {self.attribution.name!r} cannot be trained through: it replaces derivatives by rules of its "
+            f"own, and explains only. Use one of {', '.join(known)}"
+        )
+
+    @model_validator(mode="after")
+    def _knowledge(self) -> "TermOf":
+        name = self.prior.name if self.prior else ""
+        said = {"mask": "columns", "monotone": "signs", "alignment": ""}
+        given = bool(self.prior and self.prior.fields.get(said.get(name, "")))
+        if name in said and given == (self.guidance is not None):
+            own = f"{said[name]}: of the table, or " if said[name] else ""
+            raise ValueError(
+                f"the prior {name!r} needs {own}guidance: with masks for each row; say one of them"
+            )
+        if name not in said and self.guidance is not None:
+            raise ValueError(
+                f"guidance is for the priors {', '.join(said)}; {name or 'a regulariser'!r} uses none"
+            )
+        if self.control is not None and self.control not in _names.controls(name):
+            raise ValueError(
+                f"{name!r} has no control {self.control!r}. {did_you_mean(self.control, _names.controls(name))}"
+            )
+        return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that what it believes is read from, as the recipe names them."""
+        found: tuple[str, ...] = ()
+        if self.prior is not None:
+            made = _names.build("prior", self.prior.name, self.prior.fields)
+            found = made.files() if isinstance(made, Belief) else ()
+        return found if self.guidance is None else (*found, self.guidance.masks)
+
 
 class Arm(Strict):
-    """One way to train: terms next to the task's loss, and the weights that are tried for them."""
+    """One way to train: terms next to the task's loss, and the weights that are tried for them.
+
+    Attributes:
+        name: in results.
+        description: what it is, in a sentence.
+        terms: next to the task's loss.
+        weights: tried for them.
+        controls: arms to add with random knowledge of the same size: true, or kinds such as [random, degrees].
+    """
 
     name: str = Field(min_length=1)
     description: str = ""
     terms: list[TermOf] = []
     weights: list[float] = []
+    controls: bool | list[str] = False
 
     @field_validator("weights")
     @classmethod
@@ -120,6 +201,11 @@ class Arm(Strict):
         if any(not 0 < w < float("inf") for w in weights) or len(set(weights)) < len(weights):
             raise ValueError(f"weights must be positive, finite and different; got {weights}")
         return sorted(weights)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that its terms read, as the recipe names them."""
+        return tuple(path for term in self.terms for path in term.files)
 
     @model_validator(mode="after")
     def _weights_for_terms(self) -> "Arm":
@@ -235,6 +321,11 @@ class Recipe(Strict):
                 f"compare.against names no arm: {self.compare.against!r}. {did_you_mean(self.compare.against, names)}"
             )
         return self
+
+    @property
+    def names_files(self) -> bool:
+        """Whether it names files of one's own, which lie relative to its folder."""
+        return bool(self.data.path or self.pretrained.weights or any(arm.files for arm in self.arms))
 
     def path_of(self, path: str) -> Path:
         """A path of the recipe, relative to its folder."""

@@ -16,6 +16,7 @@ from rightreasons.runs._fit import judge, outputs_of, saved_model
 from rightreasons.runs._maps import explained
 from rightreasons.runs._plan import Fit, seed_of
 from rightreasons.runs._rows import parts as parts_of
+from rightreasons.runs._terms import attribution_of
 
 _KINDS: tuple[Literal["gaussian", "salt_and_pepper"], ...] = ("gaussian", "salt_and_pepper")
 _FORM = 2
@@ -32,7 +33,7 @@ def examine(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     """Measure, save the maps, then the result: a result on disk means that all is measured."""
     parts, task = parts_of(recipe, fit.split), material.task_of(recipe)
     model = saved_model(recipe, material.Form.of(parts.train, task), run.model_file(fit.id))
-    method = material.attribution_of(recipe.explain.attribution, parts.train.x)
+    method = attribution_of(recipe.explain.attribution, parts.train.x)
     draws = torch.Generator().manual_seed(seed_of(recipe.seed, "explain", fit.split))
     attributed, maps = explained(recipe, model, task, method, parts.test, draws)
     outputs = outputs_of(model, parts.test.x)

@@ -57,6 +57,8 @@ def digest_of(path: Path) -> str:
 
     Raises: DataError if it cannot be read.
     """
+    if not path.exists():
+        raise DataError(f"{path} cannot be read: there is no such file.")
     total = sha256()
     try:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

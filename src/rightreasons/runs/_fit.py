@@ -16,6 +16,7 @@ from rightreasons.runs._files import RunDirectory, to_json, write_atomically
 from rightreasons.runs._plan import Fit
 from rightreasons.runs._rows import Parts
 from rightreasons.runs._rows import parts as parts_of
+from rightreasons.runs._terms import terms_of
 
 ROWS_AT_ONCE = 500
 
@@ -24,7 +25,7 @@ def train(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     """Train, save the weights, then the result: a result on disk means that the fit is finished."""
     parts, task = parts_of(recipe, fit.split), material.task_of(recipe)
     model = material.model_of(recipe, material.Form.of(parts.train, task), fit.seed)
-    terms = material.terms_of(arm_of(recipe, fit), fit.weight, parts.train.x)
+    terms = terms_of(recipe, arm_of(recipe, fit), fit.weight, fit.split)
     result: dict[str, Any] = {
         "id": fit.id,
         "arm": fit.arm,
@@ -34,7 +35,7 @@ def train(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
         "seed": fit.seed,
     }
     try:
-        fitted = _fit(recipe, training.Objective(model, task, terms), parts, fit.seed)
+        fitted = _fit(recipe, training.Objective(model, task, terms.terms), parts, terms.guidance, fit.seed)
     except (DivergedError, InputError) as error:  # a rehearsed arm: its loss or its maps are no longer finite
         result |= {"status": "failed", "error": " ".join(str(error).split())}
     else:
@@ -55,11 +56,14 @@ def arm_of(recipe: Recipe, fit: Fit) -> Arm:
     return next(arm for arm in recipe.arms if arm.name == fit.arm)
 
 
-def _fit(recipe: Recipe, objective: training.Objective, parts: Parts, seed: int) -> training.Fitted:
+def _fit(
+    recipe: Recipe, objective: training.Objective, parts: Parts, guidance: Tensor | None, seed: int
+) -> training.Fitted:
     how = recipe.training
+    guided = () if guidance is None else (guidance,)
     return training.fit(
         objective,
-        (parts.train.x, parts.train.y),
+        (parts.train.x, parts.train.y, *guided),
         validation=(parts.validation.x, parts.validation.y),
         epochs=how.epochs,
         batch_size=how.batch_size,

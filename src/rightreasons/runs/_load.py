@@ -21,6 +21,7 @@ from rightreasons.runs._files import RunDirectory, digest_of
 from rightreasons.runs._fit import outputs_of, saved_model
 from rightreasons.runs._rows import Parts
 from rightreasons.runs._rows import parts as parts_of
+from rightreasons.runs._terms import attribution_of
 
 _OF_TRAINING = ("drop", "categorical", "group", "split")
 _OF_LABELS = ("target", "event", "label", "classes")
@@ -113,7 +114,7 @@ class Trained:
             )
         return found
 
-    def method(self, named: str | AttributionName | None = None) -> attribution.PathAttribution:
+    def method(self, named: str | AttributionName | None = None) -> attribution.Attribution:
         """An attribution method by its name in recipes; training rows are its references where it takes any.
 
         Args:
@@ -123,8 +124,8 @@ class Trained:
             named = self.recipe.explain.attribution
         elif isinstance(named, str):
             named = AttributionName.model_validate(named)
-        needs_rows = named.name == "expected_gradients"
-        return material.attribution_of(named, self.parts.train.x if needs_rows else torch.empty(0))
+        needs_rows = named.fields.get("references") == "train"
+        return attribution_of(named, self.parts.train.x if needs_rows else torch.empty(0))
 
     def predict(self, rows: data.DataSet) -> dict[str, list[Any]]:
         """What it says about each row, in columns: the rows' ids if they have any, then as `tasks.predictions`.

@@ -90,7 +90,7 @@ def examples(y: Shaped[Tensor, "..."], count: int) -> Int64[Tensor, " n"]:
 
 
 def _explanation(
-    method: attribution.PathAttribution,
+    method: attribution.Attribution,
     model: nn.Module,
     x: Tensor,
     target: Tensor | None,

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rightreasons import attribution, data, models, priors, tasks, training
+from rightreasons import data, models, tasks, training
 from rightreasons.core._errors import RecipeError, RightReasonsError
-from rightreasons.recipes import Arm, Recipe
+from rightreasons.recipes import Recipe
 from rightreasons.recipes import _names as names
-from rightreasons.recipes._schema import AttributionName, TaskName, TermOf
+from rightreasons.recipes._schema import TaskName
 from rightreasons.runs._files import digest_of
 from rightreasons.runs._rows import parts, require_splits, rows_of
+from rightreasons.runs._terms import attribution_of, terms_of
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -46,6 +47,8 @@ def digests(recipe: Recipe) -> dict[str, str]:
         found["weights"] = digest_of(recipe.path_of(recipe.pretrained.weights))
     if recipe.model.is_code:
         found["model"] = digest_of(models.file_of(recipe.model.name, _code_folder(recipe)))
+    for path in dict.fromkeys(path for arm in recipe.arms for path in arm.files):
+        found[f"file {path}"] = digest_of(recipe.path_of(path))
     return found
 
 
@@ -103,47 +106,6 @@ def model_of(recipe: Recipe, form: Form, seed: int) -> nn.Module:
     return model
 
 
-def terms_of(arm: Arm, weight: float | None, references: Tensor) -> list[training.Term]:
-    """The arm's terms at one weight."""
-    return [_term(term, weight, references, i) for i, term in enumerate(arm.terms)] if weight else []
-
-
-def attribution_of(named: AttributionName, references: Tensor) -> attribution.PathAttribution:
-    """The method, with training rows as references where it takes any."""
-    if named.name != "expected_gradients":
-        return names.build("attribution", named.name, named.fields)
-    kind = named.fields["references"]
-    return names.build(
-        "attribution", named.name, named.fields, references=references if kind == "train" else "batch"
-    )
-
-
-def _term(term: TermOf, weight: float, references: Tensor, position: int) -> training.Term:
-    strength = weight * term.factor
-    if term.regulariser is not None:
-        label = f"{term.regulariser.name}_{position}"
-        return names.build(
-            "regulariser",
-            term.regulariser.name,
-            term.regulariser.fields,
-            weight=strength,
-            every=term.every,
-            label=label,
-        )
-    if term.prior is None or term.attribution is None:
-        raise RecipeError("a term needs a prior and an attribution, or a regulariser.")
-    prior: priors.Prior = names.build("prior", term.prior.name, term.prior.fields)
-    return training.Penalty(
-        attribution_of(term.attribution, references),
-        prior,
-        weight=strength,
-        rows=term.rows,
-        draws=term.draws,
-        every=term.every,
-        label=f"{term.prior.name}_{position}",
-    )
-
-
 def rehearse(recipe: Recipe) -> None:
     """One step of every arm on a few rows, so that what cannot run is said before anything is trained.
 
@@ -163,15 +125,28 @@ def rehearse(recipe: Recipe) -> None:
         raise RecipeError(f"{recipe.name}: training.optimizer: {_line(error)}") from error
     for arm in recipe.arms:
         try:
-            terms = terms_of(arm, arm.weights[-1] if arm.weights else None, found.train.x)
-            training.Objective(model, task, terms)(few.x, few.y).total.backward()
+            terms = terms_of(recipe, arm, arm.weights[-1] if arm.weights else None, split=0)
+            guidance = None if terms.guidance is None else terms.guidance[: len(few)]
+            training.Objective(model, task, terms.terms)(few.x, few.y, guidance=guidance).total.backward()
         except RightReasonsError as error:
             raise RecipeError(f"{recipe.name}: arm {arm.name!r}: {_line(error)}") from error
     try:
         method = attribution_of(recipe.explain.attribution, found.train.x)
-        method(model, few.x[:2], task.explained(few.y[:2]))
+        maps = method(model, few.x[:2], task.explained(few.y[:2]))
+        _require_on_inputs(maps, few.x)
     except RightReasonsError as error:
         raise RecipeError(f"{recipe.name}: explain: {_line(error)}") from error
+
+
+def _require_on_inputs(maps: Any, x: Tensor) -> None:
+    """Raise unless maps of a table or of pictures have their shape, or one channel."""
+    got = list(maps.shape[1:]) if isinstance(maps, Tensor) else [0]
+    shown = x.is_floating_point() and x.ndim in (2, 4)
+    if shown and (got[1:] != list(x.shape[2:]) or got[0] not in (1, x.shape[1])):
+        raise RecipeError(
+            f"maps must be of the inputs' shape {tuple(x.shape[1:])} to be shown on them, or have one channel; got "
+            f"{tuple(got)}. Leave out at, or upsample the map."
+        )
 
 
 def _line(error: Exception) -> str:

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
+from torch import Tensor
+
 from rightreasons import data
 from rightreasons.core._errors import DataError
 from rightreasons.recipes import Recipe
 from rightreasons.recipes._data import Data
+from rightreasons.recipes._schema import Guidance
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,15 @@ def index_of(recipe: Recipe, split: int) -> data.Split:
     return _index(recipe.data, rows_of(recipe), recipe.seed, split)
 
 
+def masks_of(recipe: Recipe, asked: Guidance) -> Tensor:
+    """Guidance for all rows, in the order of `rows_of`.
+
+    Raises: DataError if it cannot be read, or does not fit the rows.
+    """
+    where = _located(recipe).model_dump_json(exclude=_SPLITTING)
+    return _masks(where, str(recipe.path_of(asked.masks)), asked.outside, asked.of)
+
+
 _SPLITTING = {"splits", "train", "validation", "test", "stratify", "preprocessing"}
 
 
@@ -70,6 +82,11 @@ def _rows(asked_json: str) -> data.DataSet:
             "label; pictures lie in one folder for each class."
         )
     return found if asked.bounds is None else data.rescale(found, asked.bounds)
+
+
+@lru_cache(maxsize=2)
+def _masks(asked_json: str, path: str, outside: bool, of: tuple[int, int] | None) -> Tensor:
+    return data.read_masks(path, _rows(asked_json), outside=outside, of=of)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,63 @@
+"""Controls of a belief: the same arm with random knowledge of the same size, so that a gain can be told from luck."""
+
+from collections.abc import Mapping
+
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import RecipeError
+from rightreasons.recipes import _names
+from rightreasons.recipes._schema import Arm, Recipe, TermOf
+
+
+def expand(recipe: Recipe) -> Recipe:
+    """The recipe in which every arm with `controls` is followed by those controls as arms of their own.
+
+    They have the arm's weights and terms; what a term's prior knows is random, drawn anew for each split.
+
+    Raises: RecipeError for an arm that knows nothing, or a kind of control that it does not have.
+    """
+    if not any(arm.controls for arm in recipe.arms):
+        return recipe
+    arms = [
+        each for arm in recipe.arms for each in (arm.model_copy(update={"controls": False}), *_controls(arm))
+    ]
+    content = recipe.model_dump() | {"arms": [arm.model_dump() for arm in arms]}
+    return Recipe.model_validate(content).model_copy(update={"code": recipe.code})
+
+
+def _controls(arm: Arm) -> list[Arm]:
+    if not arm.controls:
+        return []
+    known = _kinds(arm)
+    if not known:
+        raise RecipeError(
+            f"arm {arm.name!r} has no prior that knows something, such as a mask, a graph or groups, so it has no "
+            "controls. Leave them out."
+        )
+    kinds = [next(iter(known))] if arm.controls is True else list(arm.controls or ())
+    for kind in kinds:
+        if kind not in known:
+            raise RecipeError(f"arm {arm.name!r} has no control {kind!r}. {did_you_mean(kind, known)}")
+    return [
+        arm.model_copy(
+            update={
+                "name": f"{arm.name}: {known[kind]}",
+                "description": f"Control of “{arm.name}”: {known[kind]}, of the same size, new for each split.",
+                "controls": False,
+                "terms": [_with(term, kind) for term in arm.terms],
+            }
+        )
+        for kind in kinds
+    ]
+
+
+def _kinds(arm: Arm) -> dict[str, str]:
+    """Kinds of control that a term of the arm has, and what results call them."""
+    return {kind: title for term in arm.terms for kind, title in _of(term).items()}
+
+
+def _of(term: TermOf) -> Mapping[str, str]:
+    return {} if term.prior is None else _names.controls(term.prior.name)
+
+
+def _with(term: TermOf, kind: str) -> TermOf:
+    return term.model_copy(update={"control": kind}) if kind in _of(term) else term
