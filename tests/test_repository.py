@@ -26,6 +26,7 @@ LIGHT = [
     "rightreasons.attacks",
     "rightreasons.metrics",
     "rightreasons.models",
+    "rightreasons.plot",
     "rightreasons.priors",
     "rightreasons.stats",
     "rightreasons.tasks",
