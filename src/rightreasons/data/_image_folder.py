@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,8 @@ def read_images(path: Path, asked: Asked) -> DataSet:
         sizes[pictures[-1].shape[:2]] += 1
     if len(sizes) > 1:
         raise DataError(
-            f"The {len(found)} images in {path} have {len(sizes)} sizes: {_said(sizes)} (height x width). A "
-            "network takes "
-            f"one. Say size=({', '.join(map(str, sizes.most_common(1)[0][0]))}) to resize them (stretched, not "
-            "cropped)."
+            f"The {len(found)} images in {path} have {len(sizes)} sizes: {_said(sizes)} (height x width). A network "
+            f"takes one. Say size={_usual(sizes)} to resize them (stretched, not cropped)."
         )
     channels = max(picture.shape[2] for picture in pictures)
     stacked = np.stack([np.broadcast_to(each, (*each.shape[:2], channels)) for each in pictures])
@@ -150,6 +149,16 @@ def _pixels(file: Path, asked: Asked) -> np.ndarray:
         raise DataError(
             f"The image {file} cannot be read: {' '.join(str(error).split()).rstrip('.')}. Repair it or delete it."
         ) from error
+
+
+def _usual(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
+    """The size of most images, or else their median height and width in steps of 8 pixels."""
+    common, count = sizes.most_common(1)[0]
+    if count > sizes.total() / 2:
+        return common
+    each = list(sizes.elements())
+    height, width = (max(8, 8 * round(median(side) / 8)) for side in zip(*each, strict=True))
+    return (height, width)
 
 
 def _said(sizes: Counter[tuple[int, int]]) -> str:

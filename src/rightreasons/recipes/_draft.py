@@ -88,7 +88,8 @@ def draft(
         columns.learn(error)
         found = data.read(path, **options, **columns.options())
     if not found.labelled:
-        named = f" Its columns: {', '.join(found.feature_names[:30])}." if found.columns else ""
+        table = found.columns and Path(path).suffix != ".h5ad"  # whose labels are not among the features
+        named = f" Its columns: {', '.join(found.feature_names[:30])}." if table else ""
         raise DataError(
             f"{path} has no label to learn yet. Say which column (or array) it is: target=NAME (--target).{named}"
         )
