@@ -6,10 +6,17 @@ from rightreasons.core._errors import MissingExtraError
 from rightreasons.recipes import _names
 from rightreasons.recipes._extras import require
 
+NEEDED = {
+    "multiclass": {"classes": 3},
+    "multilabel": {"labels": 2},
+    "ramp": {"last": 5},
+    "fourier_smoothness": {"limit": 4},
+}
+
 
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in _names.KINDS.items() for n in names])
 def test_every_name_resolves_and_resolving_twice_changes_nothing(kind: str, name: str) -> None:
-    given = {"classes": 3} if name == "multiclass" else {"labels": 2} if name == "multilabel" else {}
+    given = NEEDED.get(name, {})
     once = _names.resolved(kind, name, given)
     assert _names.resolved(kind, name, once) == once
 

@@ -48,6 +48,36 @@ WRONG = {
         "epochs: 2", "epochs: 2, optimizer: {name: adam, lr: fast}",
         r"training\.optimizer: lr: input should be a valid number.*got 'fast'",
     ),
+    "optimiser": (
+        "epochs: 2", "epochs: 2, optimizer: {name: rmsprop, alpa: 1}",
+        r"training\.optimizer: optimizer 'rmsprop' has no field 'alpa'\. Did you mean 'alpha'\?",
+    ),
+    "schedule": (
+        "epochs: 2", "epochs: 2, schedule: cosin",
+        r"training\.schedule: there is no schedule 'cosin'\. Did you mean 'cosine'\?",
+    ),
+    "augmentation": (
+        "epochs: 2", "epochs: 2, augment: [shift, {name: flip, axis: up}]",
+        r"training\.augment\[1\]: axis: input should be 'horizontal' or 'vertical', got 'up'",
+    ),
+    "engine": ("epochs: 2", "epochs: 2, engine: recomput", r"training\.engine: .*Did you mean 'recompute'\?"),
+    "precision": ("epochs: 2", "epochs: 2, precision: 16", r"training\.precision: input should be '32-true'"),
+    "logger": ("name: r,", "name: r, loggers: [cvs],", r"loggers\[0\]: input should be 'csv' or 'tensorboard'"),
+    "weights of classes": (
+        "name: r,", "name: r, task: {name: binary, weights: blanced},", r"task: weights: .*got 'blanced'",
+    ),
+    "balance without classes": (
+        "name: r,", "name: r, task: {name: regression, weights: balanced},",
+        r"task 'regression' has no field 'weights'",
+    ),
+    "schedule of a term": (
+        ARM, "{name: a, terms: [{prior: gini, schedule: {name: ramp, lst: 3}}], weights: [1]}",
+        r"terms\[0\]\.schedule: weighting 'ramp' has no field 'lst'\. Did you mean 'last'\?",
+    ),
+    "ramp without an end": (
+        ARM, "{name: a, terms: [{prior: gini, schedule: ramp}], weights: [1]}",
+        r"schedule: weighting 'ramp' needs last",
+    ),
     "missing key": ("name: r,", "", r"x\.yaml: name: this key is required"),
     "no arms": (ARM, "", r"arms: list should have at least 1 item"),
     "terms without weights": (ARM, "{name: a, terms: [{prior: gini}]}", r"needs both terms and weights"),

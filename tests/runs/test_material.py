@@ -6,6 +6,7 @@ from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import parse
 from rightreasons.runs import _material as material
 from rightreasons.runs import _rows as rows
+from rightreasons.runs._rehearse import rehearse
 from tests.runs.cases import IMAGES, TABLE, images, table
 
 
@@ -50,10 +51,10 @@ def test_models_fit_the_data_and_depend_on_the_seed_alone() -> None:
 
 
 def test_rehearsal_of_a_good_recipe_says_nothing() -> None:
-    material.rehearse(images())
+    rehearse(images())
 
 
 def test_rehearsal_names_what_is_wrong() -> None:
     text = TABLE.replace("name: mlp", "name: cnn, channels: [2]").replace("hidden: [8]", "hidden: 8")
     with pytest.raises(RecipeError, match=r"^tiny-table: "):
-        material.rehearse(parse(text))
+        rehearse(parse(text))

@@ -13,6 +13,7 @@ from rightreasons.recipes import _names as names
 from rightreasons.runs import _material as material
 from rightreasons.runs import _rows as rows
 from rightreasons.runs import plan
+from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._terms import attribution_of, terms_of
 from tests.runs.cases import IMAGES, TABLE
 
@@ -61,7 +62,7 @@ def test_every_attribution_that_can_be_trained_through_trains_a_network() -> Non
     for name in named:
         text = IMAGES.replace("name: mlp, hidden: [16]", "name: cnn, channels: [2]")
         recipe = parse(text.replace("prior: total_variation", f"prior: total_variation, attribution: {name}"))
-        material.rehearse(recipe)
+        rehearse(recipe)
 
 
 @pytest.mark.parametrize(
@@ -73,17 +74,17 @@ def test_others_explain_and_do_not_train(name: str) -> None:
     ):
         parse(IMAGES.replace("prior: total_variation", f"prior: total_variation, attribution: {name}"))
     text = IMAGES.replace("name: mlp, hidden: [16]", "name: cnn, channels: [2]")
-    material.rehearse(parse(text.replace("{name: expected_gradients, samples: 8}", name)))
+    rehearse(parse(text.replace("{name: expected_gradients, samples: 8}", name)))
 
 
 def test_maps_that_are_not_on_the_inputs_cannot_be_shown() -> None:
     text = IMAGES.replace("name: mlp, hidden: [16]", "name: cnn, channels: [2, 2]")
     text = text.replace("{name: expected_gradients, samples: 8}", "{name: grad_cam, upsample: null}")
-    material.rehearse(parse(text.replace("upsample: null", "upsample: nearest")))
+    rehearse(parse(text.replace("upsample: null", "upsample: nearest")))
     with pytest.raises(
         RecipeError, match=r"explain: maps must be of the inputs' shape \(1, 8, 8\).*upsample"
     ):
-        material.rehearse(parse(text))
+        rehearse(parse(text))
 
 
 def test_right_for_the_right_reasons_is_a_line() -> None:
@@ -139,7 +140,7 @@ def test_guidance_is_that_of_the_training_rows(tmp_path: Path) -> None:
         assert found.guidance is not None
         index = rows.index_of(recipe, split).train
         torch.testing.assert_close(found.guidance, torch.from_numpy(masks)[index])
-    material.rehearse(recipe)
+    rehearse(recipe)
 
 
 def test_guidance_of_a_table_is_along_what_the_prior_sees(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_masks_of_rows_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         RecipeError, match=r"arm 'Smooth <b>': .*masks.npy must hold .* of the shape of the inputs \(1797"
     ):
-        material.rehearse(recipe)
+        rehearse(recipe)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def load_weights(model: nn.Module, path: str | Path, skip: Sequence[str] = ()) -
 def freeze(model: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
     """Exclude parameters from training: they get no gradient and no update.
 
-    Running statistics of batch-norm layers in frozen parts stay too; in training such a layer still normalises by the
-    batch. Attributions see a frozen layer as any other.
+    Running statistics of batch-norm layers in frozen parts stay too, bit by bit; in training such a layer still
+    normalises by the batch. Attributions see a frozen layer as any other.
 
     Args:
         model: changed in place.
@@ -85,7 +85,7 @@ def freeze(model: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
         parameters[name].requires_grad_(False)
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and _matches(f"{name}.weight", names):
-            module.momentum = 0.0
+            module.track_running_stats = False  # in training it still normalises by the batch
     return frozen
 
 

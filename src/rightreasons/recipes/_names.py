@@ -1,13 +1,14 @@
-"""What a recipe can name, and with which fields: models, tasks, priors, attributions, optimisers, regularisers."""
+"""What a recipe can name, and with which fields: models, tasks, priors, attributions, ways to train."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rightreasons import attribution, priors, training
 from rightreasons.core._closest import did_you_mean
@@ -25,12 +26,14 @@ class Entry:
         fields: those a recipe can give; None: all parameters.
         own: fields of the recipe that the maker does not have, with their defaults and the values they may take.
         from_data: fields that the data decide where the recipe does not.
+        words: values that a field may have besides the maker's, and that whoever builds it replaces.
     """
 
     make: Callable[..., Any]
     fields: Sequence[str] | None = None
     own: Mapping[str, tuple[str, ...]] | None = None
     from_data: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def parameters(self) -> dict[str, inspect.Parameter]:
         """The maker's parameters that a recipe can give."""
@@ -39,13 +42,20 @@ class Entry:
 
 
 _EXPLAINED = ("output", "at")
+_BALANCED = {"weights": "balanced", "positive_weights": "balanced"}
+
+
+def _plateau(factor: float = 0.1, patience: int = 10, min_lr: float = 0.0) -> Callable[[Any], Any]:
+    """Optimiser -> torch's schedule by the validation loss."""
+    return partial(ReduceLROnPlateau, factor=factor, patience=patience, min_lr=min_lr)
+
 
 KINDS: Mapping[str, Mapping[str, Entry]] = {
     "model": {
         name: Entry(factory.make, from_data=("features", "shape", "outputs", "vocabulary"))
         for name, factory in models._MODELS.items()
     },
-    "task": {name: Entry(make) for name, make in tasks._TASKS.items()},
+    "task": {name: Entry(make, words=_BALANCED) for name, make in tasks._TASKS.items()},
     "prior": {
         "gini": Entry(priors.Gini),
         "l1": Entry(priors.L1),
@@ -87,6 +97,28 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "adam": Entry(torch.optim.Adam, fields=("lr", "betas", "eps", "weight_decay")),
         "adamw": Entry(torch.optim.AdamW, fields=("lr", "betas", "eps", "weight_decay")),
         "sgd": Entry(torch.optim.SGD, fields=("lr", "momentum", "weight_decay", "nesterov")),
+        "rmsprop": Entry(
+            torch.optim.RMSprop, fields=("lr", "alpha", "eps", "momentum", "centered", "weight_decay")
+        ),
+    },
+    "schedule": {
+        "constant": Entry(training.Constant),
+        "linear": Entry(training.Linear),
+        "cosine": Entry(training.Cosine),
+        "exponential": Entry(training.Exponential),
+        "steps": Entry(training.Steps),
+        "one_cycle": Entry(training.OneCycle),
+        "plateau": Entry(_plateau),
+    },
+    "augmentation": {"shift": Entry(training.Shift), "flip": Entry(training.Flip)},
+    "engine": {
+        "double_backprop": Entry(training.DoubleBackprop),
+        "recompute": Entry(training.Recompute),
+    },
+    "weighting": {
+        "constant": Entry(float, fields=()),
+        "ramp": Entry(training.Ramp, fields=("last", "first", "start", "shape")),
+        "auto": Entry(training.Auto, fields=("at",)),
     },
     "regulariser": {
         "weight_l1": Entry(training.WeightL1, fields=("layers",)),
@@ -97,7 +129,7 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
 
 _OPTIMISER_TYPES = {
     "lr": float, "betas": tuple[float, float], "eps": float,
-    "weight_decay": float, "momentum": float, "nesterov": bool,
+    "weight_decay": float, "momentum": float, "nesterov": bool, "alpha": float, "centered": bool,
 }  # fmt: skip
 
 
@@ -125,10 +157,15 @@ def resolved(kind: str, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(
                 f"{kind} {name!r} has no field {key!r}. {did_you_mean(key, [*parameters, *own])}"
             )
+    for key, parameter in parameters.items():
+        if key not in given and key not in found.from_data and parameter.default is inspect.Parameter.empty:
+            raise ValueError(f"{kind} {name!r} needs {key}, such as {{name: {name}, {key}: ...}}")
     values = {key: p.default for key, p in parameters.items() if _has_default(p, found)}
     values |= {key: choices[0] for key, choices in own.items()}
     return {
-        key: _choice(key, value, own[key]) if key in own else _typed(key, value, types.get(key))
+        key: _choice(key, value, own[key])
+        if key in own
+        else _typed(key, value, types.get(key), found.words.get(key))
         for key, value in {**values, **given}.items()
     }
 
@@ -168,8 +205,8 @@ def _types(kind: str, found: Entry) -> dict[str, Any]:
     return hints | {key: hint for key, hint in numbers.items() if key in hints}
 
 
-def _typed(key: str, value: Any, hint: Any) -> Any:
-    if hint is None:
+def _typed(key: str, value: Any, hint: Any, word: str | None = None) -> Any:
+    if hint is None or (word is not None and value == word):
         return _plain(value)
     try:
         return _plain(TypeAdapter(hint).validate_python(_tuples(value)))

@@ -10,6 +10,7 @@ from rightreasons.recipes import _names
 from rightreasons.recipes._base import Named, Strict
 from rightreasons.recipes._beliefs import Belief
 from rightreasons.recipes._data import Data
+from rightreasons.recipes._training import Training, WeightingName
 
 
 class Model(Named):
@@ -59,26 +60,10 @@ class AttributionName(Named):
     kind: ClassVar[str] = "attribution"
 
 
-class OptimizerName(Named):
-    """An optimiser of torch."""
-
-    kind: ClassVar[str] = "optimizer"
-
-
 class Regulariser(Named):
     """A term that knows no attribution."""
 
     kind: ClassVar[str] = "regulariser"
-
-
-class Training(Strict):
-    """How each fit is trained: the same for every arm."""
-
-    epochs: int = Field(ge=1)
-    batch_size: int | None = Field(default=None, ge=1)
-    optimizer: OptimizerName = OptimizerName.model_validate("adam")
-    patience: int | None = Field(default=None, ge=1)
-    clip: float | None = Field(default=None, gt=0)
 
 
 class Guidance(Strict):
@@ -110,6 +95,9 @@ class TermOf(Strict):
         draws: 2 for the unbiased form of a quadratic prior.
         every: penalised every so many steps.
         factor: times the arm's weight.
+        schedule: of the weight over a fit: constant; a ramp from `start` times the weight, between steps `first` and
+            `last`; or auto, where the weight is how large the term's gradient shall be, as a multiple of the task's,
+            measured at step `at`.
     """
 
     prior: PriorName | None = None
@@ -122,6 +110,7 @@ class TermOf(Strict):
     draws: Literal[1, 2] = 1
     every: int = Field(default=1, ge=1)
     factor: float = Field(default=1.0, gt=0)
+    schedule: WeightingName = WeightingName.model_validate("constant")
 
     @model_validator(mode="before")
     @classmethod
@@ -269,6 +258,8 @@ class Recipe(Strict):
     """A comparison of arms, complete: the same recipe gives the same results.
 
     Attributes:
+        loggers: where the learning curves of each fit go while it is trained: csv to logs/<fit>.csv in the run
+            directory, tensorboard to logs/tensorboard/<fit>.
         folder: what paths in the recipe are relative to; `read` fills in the recipe's own.
         files: digests of the files that results depend on, filled in when a run starts.
         resolved: versions, seeds and times, filled in when a run starts.
@@ -290,6 +281,7 @@ class Recipe(Strict):
     trials: int | None = Field(default=None, ge=1)
     select: Select = Select()
     explain: Explain = Explain()
+    loggers: list[Literal["csv", "tensorboard"]] = []
     noise: Noise = Noise()
     compare: Compare = Compare()
     folder: str | None = None

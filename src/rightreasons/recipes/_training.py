@@ -58,8 +58,8 @@ class Training(Strict):
         checkpoint_every: steps between checkpoints, from which a killed fit goes on; None: it begins anew.
     """
 
-    WITHOUT_SAY: ClassVar[set[str]] = {"checkpoint_every", "seed"}
-    """What results do not depend on; the seed does its work through that of each fit."""
+    DECIDE_NOTHING: ClassVar[set[str]] = {"checkpoint_every", "seed"}
+    """Results do not depend on these, but on the seed of each fit."""
 
     epochs: int = Field(ge=1)
     batch_size: int | None = Field(default=None, ge=1)

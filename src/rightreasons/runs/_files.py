@@ -1,5 +1,6 @@
 """Run directories: every file is whole or absent, whatever is killed when."""
 
+import errno
 import json
 import math
 import os
@@ -40,6 +41,25 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         finally:
             Path(temporary).unlink(missing_ok=True)
         _sync_folder(path.parent)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def append(path: Path, text: str) -> None:
+    """Add lines to a file; if they do not fit, the file is as it was.
+
+    Raises: DataError, one line, if it cannot be written.
+    """
+    raw = text.encode()
+    try:
+        size = path.stat().st_size
+        with path.open("ab", buffering=0) as file:
+            try:
+                if file.write(raw) < len(raw):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(size)
+                raise
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
 
@@ -96,6 +116,8 @@ class RunDirectory:
         history.jsonl       one line for each epoch of each fit
         report.html         one self-contained page
         fits/               a JSON for each fit, and the weights of those that were chosen
+        checkpoints/        of fits that are being trained, if the recipe asks for them
+        logs/               learning curves of each fit, if the recipe asks for them
         examined/           test results of the chosen fits
         predictions/        their outputs on all test rows (npz: outputs, y, ids)
         maps/               their attributions (npz: maps, y, rows, ids, importance, ...)
@@ -152,6 +174,18 @@ class RunDirectory:
     def model_file(self, fit: str) -> Path:
         """Weights of a fit."""
         return self.path / "fits" / f"{fit}.safetensors"
+
+    def curves_file(self, fit: str) -> Path:
+        """Learning curves of a fit, by the logger csv."""
+        return self.path / "logs" / f"{fit}.csv"
+
+    def events_folder(self, fit: str) -> Path:
+        """Learning curves of a fit, by the logger tensorboard."""
+        return self.path / "logs" / "tensorboard" / fit
+
+    def checkpoints_folder(self, fit: str) -> Path:
+        """Where a fit that was killed goes on from; removed when it is finished."""
+        return self.path / "checkpoints" / fit
 
     def examined_file(self, key: str) -> Path:
         """Test results of a chosen fit."""

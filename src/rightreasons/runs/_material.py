@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from rightreasons import data, models, tasks, training
-from rightreasons.core._errors import RecipeError, RightReasonsError
+from rightreasons import data, models, tasks
+from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import Recipe
-from rightreasons.recipes import _names as names
 from rightreasons.recipes._schema import TaskName
 from rightreasons.runs._files import digest_of
-from rightreasons.runs._rows import parts, require_splits, rows_of
-from rightreasons.runs._terms import attribution_of, terms_of
+from rightreasons.runs._rows import rows_of
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -61,12 +58,14 @@ def _code_folder(recipe: Recipe) -> str:
     return recipe.code
 
 
-def task_of(recipe: Recipe) -> tasks.Task:
-    """The task of a resolved recipe."""
+def task_of(recipe: Recipe, train: data.DataSet | None = None) -> tasks.Task:
+    """The task of a resolved recipe; balanced classes are weighed as the training rows say, without them alike."""
     named = resolve(recipe).task if recipe.task is None else recipe.task
     if named is None:
         raise RecipeError("the recipe has no task. Say task: binary, multiclass or regression.")
-    return tasks.build(named.name, named.fields)
+    weighed = {key: None for key, value in named.fields.items() if value == "balanced"}
+    task = tasks.build(named.name, named.fields | weighed)
+    return tasks.balanced(task, train.y) if weighed and train is not None else task
 
 
 @dataclass(frozen=True)
@@ -104,50 +103,3 @@ def model_of(recipe: Recipe, form: Form, seed: int) -> nn.Module:
     if start.freeze:
         models.freeze(model, start.freeze)
     return model
-
-
-def rehearse(recipe: Recipe) -> None:
-    """One step of every arm on a few rows, so that what cannot run is said before anything is trained.
-
-    Raises: RecipeError naming the arm, or the data set, and why.
-    """
-    try:
-        require_splits(recipe)
-        found, task = parts(recipe, 0), task_of(recipe)
-        few = found.train.rows(torch.arange(min(8, len(found.train))))
-        model = model_of(recipe, Form.of(found.train, task), seed=0)
-    except RightReasonsError as error:
-        raise RecipeError(f"{recipe.name}: {_line(error)}") from error
-    how = recipe.training.optimizer
-    try:
-        names.optimizer(how.name, how.fields)(model.parameters())
-    except (ValueError, TypeError) as error:  # torch checks its own numbers
-        raise RecipeError(f"{recipe.name}: training.optimizer: {_line(error)}") from error
-    for arm in recipe.arms:
-        try:
-            terms = terms_of(recipe, arm, arm.weights[-1] if arm.weights else None, split=0)
-            guidance = None if terms.guidance is None else terms.guidance[: len(few)]
-            training.Objective(model, task, terms.terms)(few.x, few.y, guidance=guidance).total.backward()
-        except RightReasonsError as error:
-            raise RecipeError(f"{recipe.name}: arm {arm.name!r}: {_line(error)}") from error
-    try:
-        method = attribution_of(recipe.explain.attribution, found.train.x)
-        maps = method(model, few.x[:2], task.explained(few.y[:2]))
-        _require_on_inputs(maps, few.x)
-    except RightReasonsError as error:
-        raise RecipeError(f"{recipe.name}: explain: {_line(error)}") from error
-
-
-def _require_on_inputs(maps: Any, x: Tensor) -> None:
-    """Raise unless maps of a table or of pictures have their shape, or one channel."""
-    got = list(maps.shape[1:]) if isinstance(maps, Tensor) else [0]
-    shown = x.is_floating_point() and x.ndim in (2, 4)
-    if shown and (got[1:] != list(x.shape[2:]) or got[0] not in (1, x.shape[1])):
-        raise RecipeError(
-            f"maps must be of the inputs' shape {tuple(x.shape[1:])} to be shown on them, or have one channel; got "
-            f"{tuple(got)}. Leave out at, or upsample the map."
-        )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

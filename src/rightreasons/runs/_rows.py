@@ -39,6 +39,11 @@ def parts(recipe: Recipe, split: int) -> Parts:
     return _parts(_located(recipe).model_dump_json(exclude={"splits"}), recipe.seed, split)
 
 
+def precise(x: Tensor, recipe: Recipe) -> Tensor:
+    """Numbers in the precision that the recipe trains with."""
+    return x.double() if recipe.training.precision == "64-true" and x.is_floating_point() else x
+
+
 def require_splits(recipe: Recipe) -> None:
     """Raise a DataError unless every split that the recipe asks for can be made."""
     index_of(recipe, recipe.data.splits - 1)

@@ -25,6 +25,7 @@ from rightreasons.runs._examine import examine, key_of
 from rightreasons.runs._files import RunDirectory, read_json, to_json, write_atomically
 from rightreasons.runs._fit import train
 from rightreasons.runs._plan import Fit, plan, versions
+from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._rows import parts, rows_of
 from rightreasons.runs._summary import summarise
 
@@ -77,7 +78,7 @@ def run(
         DataError: the directory cannot be written, a process died, or every trial of an arm failed.
     """
     recipe = material.resolve(recipe)
-    material.rehearse(recipe)
+    rehearse(recipe)
     to = RunDirectory(Path(directory))
     to.clean()
     fits = plan(recipe)

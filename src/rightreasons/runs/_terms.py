@@ -12,7 +12,7 @@ from rightreasons.recipes import _names as names
 from rightreasons.recipes._beliefs import Belief, Known, Wrong
 from rightreasons.recipes._schema import AttributionName, TermOf
 from rightreasons.runs._plan import seed_of
-from rightreasons.runs._rows import Parts, index_of, masks_of, parts, rows_of
+from rightreasons.runs._rows import Parts, index_of, masks_of, parts, precise, rows_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ def attribution_of(named: AttributionName, references: Tensor) -> attribution.At
 def _term(
     recipe: Recipe, term: TermOf, weight: float, found: Parts, position: int, split: int
 ) -> training.Term:
-    strength = weight * term.factor
+    strength = _strength(term, weight * term.factor)
     if term.regulariser is not None:
         label = f"{term.regulariser.name}_{position}"
         fields = term.regulariser.fields
@@ -63,7 +63,7 @@ def _term(
     if term.prior is None or term.attribution is None:
         raise RecipeError("a term needs a prior and an attribution, or a regulariser.")
     return training.Penalty(
-        attribution_of(term.attribution, found.train.x),
+        attribution_of(term.attribution, precise(found.train.x, recipe)),
         _prior(recipe, term, found.train, split),
         weight=strength,
         rows=term.rows,
@@ -71,6 +71,13 @@ def _term(
         every=term.every,
         label=f"{term.prior.name}_{position}",
     )
+
+
+def _strength(term: TermOf, weight: float) -> training.Weight:
+    fields = term.schedule.fields
+    if term.schedule.name == "ramp":
+        return training.Ramp(**(fields | {"end": weight, "start": weight * fields["start"]}))
+    return training.Auto(ratio=weight, **fields) if term.schedule.name == "auto" else weight
 
 
 def _prior(recipe: Recipe, term: TermOf, train: data.DataSet, split: int) -> priors.Prior:

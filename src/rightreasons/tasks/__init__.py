@@ -10,6 +10,7 @@
 tensor([0, 1])
 """
 
+from rightreasons.tasks._balanced import balanced
 from rightreasons.tasks._binary import Binary
 from rightreasons.tasks._custom import Custom, task_from
 from rightreasons.tasks._multiclass import MultiClass
@@ -28,6 +29,7 @@ __all__ = [
     "Regression",
     "Survival",
     "Task",
+    "balanced",
     "build",
     "names",
     "predictions",
