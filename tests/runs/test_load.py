@@ -55,6 +55,15 @@ def test_the_arm_is_the_best_on_validation_unless_one_is_named(trained: runs.Tra
     assert rr.load(trained.run.path, arm="Sparse").arm == "Sparse"
 
 
+def test_paths_of_a_recipe_that_was_never_a_file_are_those_of_this_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    finished(folder / "runs", parse(PEOPLE))
+    monkeypatch.chdir("/")
+    assert len(rr.load(folder / "runs" / "people").parts.train) == 40
+
+
 def test_new_data_are_read_by_column_name_without_the_training_data(
     trained: runs.Trained, folder: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """From a recipe to what is trained: task, model, terms."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -26,6 +27,8 @@ def resolve(recipe: Recipe) -> Recipe:
                 "results would be others. Put the file back, or remove files: from the recipe to start anew."
             )
     changes: dict[str, Any] = {"files": files}
+    if recipe.names_files and recipe.folder is None:  # a recipe that was never a file
+        changes["folder"] = str(Path.cwd())
     if recipe.task is None:
         name, fields = rows_of(recipe).task()
         changes["task"] = TaskName.model_validate({"name": name, **fields})
