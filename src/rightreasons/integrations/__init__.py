@@ -1,7 +1,8 @@
-"""Adapters to other libraries, each in a module of its own: `captum`, `quantus`.
+"""Adapters to other libraries, each in a module of its own: `captum`, `quantus`, `sklearn`.
 
 from rightreasons.integrations.captum import as_captum, from_captum
 from rightreasons.integrations.quantus import explain_func
+from rightreasons.integrations.sklearn import AttributionPriorClassifier
 """
 
 __all__: list[str] = []
