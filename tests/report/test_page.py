@@ -8,7 +8,7 @@ import pytest
 
 from rightreasons import report
 from rightreasons.core._errors import DataError
-from rightreasons.report._style import INK, MUTED, looks
+from rightreasons.report._style import BETTER, INK, MUTED, WORSE, looks
 from rightreasons.runs import RunDirectory
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -89,7 +89,7 @@ def test_the_page_of_images(image_run: RunDirectory) -> None:
     assert "Cannot tell from 2 splits" in page
     assert "Gaussian noise" in page
     assert "Expected gradients of the logit of the image" in page
-    assert page.count("<img") == (3 + 1) * 10
+    assert page.count("<img") == (3 + 1) * 10 + 3 * 10  # examples, then the mean of each class
     assert "Smooth &lt;b&gt;" in page
     assert "Smooth <b>" not in page
     assert "name: total_variation" in page  # the resolved recipe
@@ -134,11 +134,18 @@ def test_text_and_lines_stand_out_from_the_page() -> None:
     # WCAG 2.2: 4.5 for text, 3 for what must be seen in a figure.
     css = (Path(report.__file__).parent / "page.css").read_text()
     named = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", css))
-    for colour in (INK, MUTED, *(named[n] for n in ("ink", "muted", "helps", "hurts", "none", "accent"))):
+    for colour in (
+        INK,
+        MUTED,
+        BETTER,
+        WORSE,
+        *(named[n] for n in ("ink", "muted", "helps", "hurts", "none", "accent")),
+    ):
         assert contrast_with_white(colour) >= 4.5, colour
-    styles = looks([f"arm {i}" for i in range(6)], "arm 0")
-    assert all(contrast_with_white(look.colour) >= 3 for look in styles.values())
-    assert len({(look.marker, str(look.dash)) for look in styles.values()}) == 6
+    styles = looks([f"arm {i}" for i in range(13)], "arm 0")
+    assert all(contrast_with_white(look.colour) >= 4.5 for look in styles.values())
+    assert len({look.marker for look in styles.values()}) == 13
+    assert len({(look.colour, str(look.dash)) for look in styles.values()}) == 13
 
 
 @pytest.mark.slow

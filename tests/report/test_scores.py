@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from rightreasons.report._scores import _limits, arms_figure, curves_figure, noise_figure, weights_figure
+from rightreasons.report._scores import _limits, arms_figure, curves_figure, noise_figure
 from rightreasons.report._style import drawn, looks, to_svg
 from rightreasons.runs import RunDirectory
 
@@ -22,9 +22,18 @@ def test_every_figure_names_every_arm(metrics: dict[str, Any], image_run: RunDir
         curves_figure(metrics, history, styles, "accuracy"),
     ):
         assert all(name in svg for name in ("Plain", "Smooth &lt;b&gt;", "Decay"))
-    weights = weights_figure(metrics, styles, "accuracy")
-    assert "Smooth &lt;b&gt;" in weights
-    assert "0.001" in weights
+
+
+def test_many_arms_have_a_panel_each(metrics: dict[str, Any], image_run: RunDirectory) -> None:
+    names = [f"arm {i}" for i in range(12)]
+    many = metrics | {"arms": [metrics["arms"][i % 3] | {"name": name} for i, name in enumerate(names)]}
+    many["reference"] = "arm 0"
+    styles = looks(names, "arm 0")
+    for svg in (
+        noise_figure(many, styles, "accuracy"),
+        curves_figure(many, image_run.history(), styles, "accuracy"),
+    ):
+        assert all(f">{name}:" in svg for name in names)
 
 
 def test_figures_are_the_same_every_time(metrics: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ arms:
 
 
 @contextmanager
-def _known() -> Iterator[None]:
+def known() -> Iterator[None]:
     """The named data sets, and these."""
     load, names = data.load, data.names()
 
@@ -110,7 +110,7 @@ def _known() -> Iterator[None]:
 def run_of(kind: str, folder: Path) -> runs.RunDirectory:
     """A finished run on the data set of that kind."""
     model = _NETWORKS.get(kind, "{name: mlp, hidden: [8]}")
-    with _known():
+    with known():
         return finished(
             folder,
             parse(_RECIPE.format(kind=kind, model=model, at=_AT.get(kind, ""))),

@@ -1,14 +1,18 @@
-"""Figures of scores: arms with intervals, noise, learning curves, choice of the weight."""
+"""Figures of scores: arms with intervals, noise, learning curves; and the sections they are in."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from rightreasons.report._style import INK, MUTED, Look, drawn, to_svg
-from rightreasons.report._words import number, outcome_title, signed
+from rightreasons.report._blocks import Figure, Folded, Section, Text
+from rightreasons.report._source import Source
+from rightreasons.report._style import INK, MANY, MUTED, Look, drawn, legend, panels, rows_of_panels, to_svg
+from rightreasons.report._tables import arms_table, comparisons_table, noise_tables
+from rightreasons.report._words import number, outcome_title, shorten, signed
 
 Metrics = Mapping[str, Any]
 
@@ -16,7 +20,7 @@ Metrics = Mapping[str, Any]
 def arms_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) -> str:
     """Scores of every split, and the paired differences from the reference with their corrected intervals."""
     names = [arm["name"] for arm in metrics["arms"]]
-    with drawn(9.2, 1.0 + 0.58 * len(names)) as figure:
+    with drawn(9.2, 1.0 + 0.5 * len(names)) as figure:
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1))
         for row, arm in enumerate(metrics["arms"]):
             look, scores = styles[arm["name"]], arm["test"][metrics["headline"]]
@@ -27,14 +31,14 @@ def arms_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) -> 
         for row, name in enumerate(names):
             if name in clean:
                 _interval(right, row, clean[name], styles[name], limits)
-        left.set_yticks(range(len(names)), names)
+        left.set_yticks(range(len(names)), [fill(name, 26) for name in names])
         for label, name in zip(left.get_yticklabels(), names, strict=True):
             label.set_color(styles[name].colour)
             label.set_fontweight("bold")
         left.set_ylim(len(names) - 0.45, -0.55)
         left.set(title=f"Test {headline}, each split and mean")
         right.axvline(0, color=INK, linewidth=1)
-        right.set(title=f"Difference from {metrics['reference'].lower()}", xlim=limits)
+        right.set(title=shorten(f"Difference from {metrics['reference']}", 52), xlim=limits)
         right.text(0, 0, "compared against", va="center", ha="left", color=MUTED, fontsize=9, bbox=_WHITE)
         for axes in (left, right):
             axes.grid(axis="y", visible=False)
@@ -102,28 +106,48 @@ def _interval(
 def noise_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) -> str:
     """Score against the level of each kind of noise: mean over splits, and every split as a thin line."""
     kinds = list(metrics["arms"][0]["noise"])
+    if len(metrics["arms"]) > MANY:
+        return _noise_by_arm(metrics, styles, headline, kinds)
     with drawn(9.2, 3.7) as figure:
-        panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
-        for axes, kind in zip(panels, kinds, strict=True):
+        found = panels(figure, [outcome_title(kind) for kind in kinds], sharey=True)
+        for axes, kind in zip(found, kinds, strict=True):
             for arm in metrics["arms"]:
-                look, levels = styles[arm["name"]], arm["noise"][kind]
-                x = [level["level"] for level in levels]
-                y = np.array([level["scores"] for level in levels])
-                axes.plot(x, y, color=look.colour, alpha=0.25, linewidth=0.9)
-                axes.plot(
-                    x,
-                    y.mean(1),
-                    color=look.colour,
-                    linestyle=look.dash,
-                    marker=look.marker,
-                    markersize=5,
-                    linewidth=2,
-                    label=arm["name"],
-                )
-            axes.set(title=outcome_title(kind), xlabel=_UNITS[kind])
-        panels[0].set_ylabel(f"Test {headline}")
-        _legend(figure, panels[0], len(metrics["arms"]))
+                _noise_line(axes, arm, kind, styles[arm["name"]])
+            axes.set_xlabel(_UNITS[kind])
+        found[0].set_ylabel(f"Test {headline}")
+        legend(figure, found[0])
         return to_svg(figure, "noise", f"Test {headline} under noise", _noise_words(metrics, kinds))
+
+
+def _noise_by_arm(metrics: Metrics, styles: Mapping[str, Look], headline: str, kinds: Sequence[str]) -> str:
+    """One panel for each arm and kind, the arm compared against in every one."""
+    places = [(arm, kind) for arm in metrics["arms"] for kind in kinds]
+    reference = next(arm for arm in metrics["arms"] if arm["name"] == metrics["reference"])
+    columns = 2 * len(kinds) if len(kinds) < 3 else len(kinds)
+    with drawn(9.2, 2.2 * rows_of_panels(len(places), columns)) as figure:
+        titles = [f"{arm['name']}: {outcome_title(kind).lower()}" for arm, kind in places]
+        found = panels(figure, titles, columns, sharey=True)
+        for axes, (arm, kind) in zip(found, places, strict=True):
+            _noise_line(axes, reference, kind, styles[reference["name"]], thin=False)
+            _noise_line(axes, arm, kind, styles[arm["name"]])
+        return to_svg(figure, "noise", f"Test {headline} under noise", _noise_words(metrics, kinds))
+
+
+def _noise_line(axes: Axes, arm: Mapping[str, Any], kind: str, look: Look, thin: bool = True) -> None:
+    levels = arm["noise"][kind]
+    x, y = [level["level"] for level in levels], np.array([level["scores"] for level in levels])
+    if thin:
+        axes.plot(x, y, color=look.colour, alpha=0.25, linewidth=0.9)
+    axes.plot(
+        x,
+        y.mean(1),
+        color=look.colour,
+        linestyle=look.dash,
+        marker=look.marker,
+        markersize=5,
+        linewidth=2,
+        label=arm["name"],
+    )
 
 
 _UNITS = {
@@ -145,13 +169,6 @@ def _noise_words(metrics: Metrics, kinds: Sequence[str]) -> str:
     return " ".join(parts)
 
 
-def _legend(figure: Any, axes: Axes, columns: int) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper left", ncols=columns, handlelength=2.6, columnspacing=1.6
-    )
-
-
 def curves_figure(
     metrics: Metrics, history: Sequence[Mapping[str, Any]], styles: Mapping[str, Look], headline: str
 ) -> str:
@@ -159,27 +176,44 @@ def curves_figure(
     by_fit: dict[str, list[Mapping[str, Any]]] = {}
     for record in history:
         by_fit.setdefault(record["id"], []).append(record)
-    with drawn(9.2, 3.5) as figure:
-        left, right = figure.subplots(1, 2)
-        for arm in metrics["arms"]:
-            look = styles[arm["name"]]
-            fits = [by_fit[c["id"]] for c in arm["chosen"] if c["id"] in by_fit]
-            _curve(left, [[r["task"] for r in fit] for fit in fits], look, arm["name"])
-            _curve(
-                right,
-                [[r["validation"][metrics["headline"]] for r in fit] for fit in fits],
-                look,
-                arm["name"],
-            )
-        left.set(title="Task loss, training rows", xlabel="Epoch", ylim=(0, None))
-        right.set(title=f"{headline[0].upper()}{headline[1:]}, validation rows", xlabel="Epoch")
-        _legend(figure, left, len(metrics["arms"]))
+
+    def of(arm: Mapping[str, Any]) -> tuple[list[list[Any]], list[list[Any]]]:
+        fits = [by_fit[c["id"]] for c in arm["chosen"] if c["id"] in by_fit]
+        loss = [[r["task"] for r in fit] for fit in fits]
+        return loss, [[r["validation"][metrics["headline"]] for r in fit] for fit in fits]
+
+    titles = ("Task loss, training rows", f"{headline[0].upper()}{headline[1:]}, validation rows")
+    several = len(metrics["arms"]) > MANY
+    names = [arm["name"] for arm in metrics["arms"]]
+    with drawn(9.2, 2.1 * rows_of_panels(2 * len(names)) + 0.4 if several else 3.6) as figure:
+        if several:
+            found = panels(figure, [f"{name}: {what}" for name in names for what in _SHORT])
+            _alike(found[0::2])
+            _alike(found[1::2])
+        else:
+            found = panels(figure, titles) * len(names)
+        for i, arm in enumerate(metrics["arms"]):
+            for axes, fits in zip(found[2 * i : 2 * i + 2], of(arm), strict=True):
+                _curve(axes, fits, styles[arm["name"]], arm["name"])
+        for axes in found[-4:] if several else found[:2]:
+            axes.set_xlabel("Epoch")
+        if not several:
+            legend(figure, found[0])
         return to_svg(
             figure,
             "curves",
             "Learning curves",
             f"Training loss and validation {headline} by epoch, mean over splits of the chosen fits, for each arm.",
         )
+
+
+_SHORT = ("training loss", "validation")
+
+
+def _alike(axes: Sequence[Axes]) -> None:
+    """One scale for all."""
+    for other in axes[1:]:
+        other.sharey(axes[0])
 
 
 def _curve(axes: Axes, fits: Sequence[Sequence[float | None]], look: Look, label: str) -> None:
@@ -194,38 +228,59 @@ def _curve(axes: Axes, fits: Sequence[Sequence[float | None]], look: Look, label
     axes.plot(x, np.nanmean(rows, 0), color=look.colour, linestyle=look.dash, linewidth=1.9, label=label)
 
 
-def weights_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) -> str:
-    """Mean validation score at each weight tried, and on how many splits it was chosen."""
-    arms = [arm for arm in metrics["arms"] if metrics["weights"][arm["name"]][0]["weight"] is not None]
-    with drawn(9.2, 2.9) as figure:
-        panels = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
-        trials = metrics["weights"][metrics["reference"]]
-        level = float(np.mean([trial["mean"] for trial in trials if trial["mean"] is not None]))
-        for axes, arm in zip(panels, arms, strict=True):
-            look, curve = styles[arm["name"]], metrics["weights"][arm["name"]]
-            x, y = [t["weight"] for t in curve], [t["mean"] for t in curve]
-            axes.axhline(
-                level, color=styles[metrics["reference"]].colour, linewidth=1.2, linestyle=(0, (4, 2))
+def arms_section(source: Source) -> Section:
+    """Scores of the arms, and their differences."""
+    metrics, splits = source.metrics, source.metrics["splits"]
+    arrows = "; arrows: they reach further than the figure." if splits < 10 else "."
+    note = (
+        f" Lines on the right are intervals of the mean difference{arrows}" if metrics["comparisons"] else ""
+    )
+    blocks: list[Any] = [
+        Figure(
+            arms_figure(metrics, source.styles, source.headline),
+            f"Small marks are splits, large marks their mean.{note}",
+        ),
+        arms_table(metrics, source.confidence),
+    ]
+    if metrics["comparisons"]:
+        blocks.append(comparisons_table(metrics, source.confidence))
+    return Section("arms", "Scores of the arms", blocks)
+
+
+def noise_section(source: Source) -> Section | None:
+    """None if no noise was asked for."""
+    if not source.arms[0]["noise"]:
+        return None
+    tables = noise_tables(source.metrics, source.headline)
+    return Section(
+        "noise",
+        "Under noise",
+        [
+            Text(
+                "Trained on clean inputs only; the noise is added to the test inputs, the same noise for every arm of "
+                "a split, and was not looked at when weights were chosen."
+            ),
+            Figure(
+                noise_figure(source.metrics, source.styles, source.headline),
+                "Thick lines are means over splits, thin lines the splits.",
+            ),
+            Folded("Scores at every level", tables),
+        ],
+    )
+
+
+def curves_section(source: Source) -> Section:
+    """Learning curves."""
+    bands = "; bands hold the middle half of the splits" if source.metrics["splits"] > 2 else ""
+    figure = curves_figure(source.metrics, source.run.history(), source.styles, source.headline)
+    return Section(
+        "curves",
+        "Learning curves",
+        [
+            Figure(
+                figure,
+                f"Chosen fits, mean over splits{bands}. The epoch with the best validation {source.headline} is the "
+                "one that is kept.",
             )
-            axes.plot(x, y, color=look.colour, marker=look.marker, linewidth=1.9)
-            for trial in curve:
-                count = sum(c["weight"] == trial["weight"] for c in arm["chosen"])
-                if trial["mean"] is not None:
-                    axes.annotate(
-                        f"{count}×", (trial["weight"], trial["mean"]), (0, 8), textcoords="offset points",
-                        ha="center", fontsize=9, color=INK if count else MUTED,
-                    )  # fmt: skip
-            axes.set_xscale("log")
-            axes.set_xticks(x, [f"{w:g}" for w in x])
-            axes.minorticks_off()
-            axes.margins(x=0.12, y=0.18)
-            axes.set_title(arm["name"], color=look.colour)
-            axes.set_xlabel("Weight")
-        panels[0].set_ylabel(f"Validation {headline}")
-        return to_svg(
-            figure,
-            "weights",
-            "Choice of the weight",
-            f"Mean validation {headline} at each weight; the dashed line is {metrics['reference']}. "
-            "Numbers say on how many splits a weight was chosen.",
-        )
+        ],
+    )

@@ -5,17 +5,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 INK, MUTED, RULE = "#1f2933", "#52606d", "#d9dee3"
-# Okabe and Ito's palette, told apart by people with any colour vision; the arm compared against is grey.
+# Each dark enough for text on white (WCAG 2.2: 4.5), no two alike to people with any colour vision; the arm compared
+# against is grey. More arms take the colours again with other markers and lines.
 _REFERENCE = "#4a5560"
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#b8860b", "#56b4e9")
-_MARKERS = ("s", "^", "D", "v", "P", "X")
-_DASHES = ("-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.5, 1)), (0, (8, 2, 2, 2)), "-")
+_COLOURS = ("#0072b2", "#b84a00", "#00785a", "#a6338c", "#5b3fb5")
+_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "8", "*")
+_DASHES = ((0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.5, 1)), "-")
+BETTER, WORSE = "#0072b2", "#b84a00"
+_SEQUENTIAL = LinearSegmentedColormap.from_list("blue", ["#ffffff", "#9ecae1", "#08519c"])
+MANY = 6
+"""With more arms than this every arm has a panel of its own."""
+
+_REM_PER_INCH = 59 / 9.2
+"""A figure of 9.2 inches is as wide as the page; letters have the same size in all figures."""
 
 _SETTINGS: Any = {
     "svg.fonttype": "none",
@@ -55,9 +67,7 @@ def looks(arms: Sequence[str], reference: str) -> dict[str, Look]:
     """A look for each arm; shape and line tell them apart as well as colour does."""
     found = {reference: Look(_REFERENCE, "o", "-")}
     for i, arm in enumerate(arm for arm in arms if arm != reference):
-        found[arm] = Look(
-            _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)], _DASHES[(i + 1) % len(_DASHES)]
-        )
+        found[arm] = Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)], _DASHES[i % len(_DASHES)])
     return found
 
 
@@ -66,6 +76,74 @@ def drawn(width: float, height: float) -> Iterator[Figure]:
     """A figure in the page's style; drawing on it needs no display and no global state."""
     with mpl.rc_context(_SETTINGS):
         yield Figure(figsize=(width, height), layout="constrained")
+
+
+def panels(figure: Figure, names: Sequence[str], columns: int = 4, **shared: Any) -> list[Axes]:
+    """One panel for each name, in rows, titled with it; what is left of the last row stays empty."""
+    columns = min(columns, len(names))
+    rows = -(-len(names) // columns)
+    found = list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
+    for axes in found[len(names) :]:
+        axes.remove()
+    for axes, name in zip(found, names, strict=False):
+        width = 110 // (columns + 1)
+        axes.set_title(fill(name if len(name) <= 2 * width else f"{name[: 2 * width - 3].rstrip()}…", width))
+        axes.tick_params(labelleft=True, labelbottom=True)
+    return found[: len(names)]
+
+
+def rows_of_panels(count: int, columns: int = 4) -> int:
+    """How many rows of panels there are."""
+    return -(-count // columns)
+
+
+def width_of(count: int, columns: int = 4) -> float:
+    """Width of a figure with so many panels, in inches: a panel is as wide with one arm as with twelve."""
+    return 2.3 * max(2, min(columns, count))
+
+
+def legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """What the lines of a panel mean, above all panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper left",
+        ncols=min(columns, len(labels)),
+        handlelength=2.6,
+        columnspacing=1.6,
+    )
+
+
+def heat(
+    axes: Axes, values: Any, rows: Sequence[str], columns: Sequence[str], form: str, uncoloured: int = 0
+) -> None:
+    """A table of numbers whose cells are darker the larger the number is; the numbers are there to be read.
+
+    The last `uncoloured` rows are totals, which would make all else pale.
+    """
+    most = max(float(values[: len(values) - uncoloured].max()), 1e-12)
+    shown = np.where(np.arange(len(values))[:, None] < len(values) - uncoloured, values, 0)
+    axes.imshow(shown, aspect="auto", cmap=_SEQUENTIAL, vmin=0, vmax=most)
+    for row, own in enumerate(values):
+        for column, value in enumerate(own):
+            dark = shown[row, column] > 0.62 * most
+            axes.text(
+                column,
+                row,
+                form.format(value),
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if dark else INK,
+            )
+    axes.set_yticks(range(len(rows)), rows, color=INK)
+    wrapped = [fill(name, max(9, 88 // len(columns))) for name in columns]
+    turned = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"} if len(columns) > 7 else {}
+    axes.set_xticks(range(len(columns)), columns if turned else wrapped, color=INK, **turned)
+    axes.xaxis.tick_top()
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
 
 
 def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
@@ -96,6 +174,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     )
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    head += f' style="max-width:{figure.get_figwidth() * _REM_PER_INCH:.1f}rem"'
     return head + label + rest
 
 

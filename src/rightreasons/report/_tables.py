@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rightreasons.report._blocks import Table
 from rightreasons.report._words import duration, interval, mean, metric_name, number, outcome_title, signed
-
-Table = dict[str, Any]
 
 _TOO_FEW = 3
 """Up to so many splits the scores themselves say more than an interval of their mean."""
@@ -27,15 +26,22 @@ def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
     ]
     names = [_capital(metric_name(name)) for name in (metrics["headline"], *others)]
     second = f"{confidence} interval" if several else "Each split"
-    return {"columns": [names[0], second, *names[1:], "Weights chosen"], "rows": rows}
+    several_splits = "" if metrics["splits"] == 1 else "s"
+    corrected = " Intervals are corrected for splits that share rows." if several else ""
+    return Table(
+        ["Arm", names[0], second, *names[1:], "Weights chosen"],
+        rows,
+        f"Test scores on clean data, mean over {metrics['splits']} split{several_splits}.{corrected}",
+    )
 
 
 def comparisons_table(metrics: Mapping[str, Any], confidence: str) -> Table:
     """Difference from the reference, one row for each arm and outcome."""
+    noisy = any(each["outcome"] != "test" for each in metrics["comparisons"])
     rows = [
         [
             each["arm"],
-            outcome_title(each["outcome"]),
+            *([outcome_title(each["outcome"])] if noisy else []),
             number(each["mean"]),
             number(each["reference_mean"]),
             signed(each["difference"]),
@@ -47,8 +53,19 @@ def comparisons_table(metrics: Mapping[str, Any], confidence: str) -> Table:
     ]
     headline = _capital(metric_name(metrics["headline"]))
     reference = metrics["reference"]
-    columns = ["On", headline, reference, "Difference", f"{confidence} interval", "Better on", "Adjusted p"]
-    return {"columns": columns, "rows": rows}
+    columns = [
+        "Arm",
+        *(["On"] if noisy else []),
+        headline,
+        reference,
+        "Difference",
+        f"{confidence} interval",
+        "Better on",
+        "Adjusted p",
+    ]
+    text = frozenset({1}) if noisy else frozenset()
+    noise = "; under noise, means over its levels above zero" if noisy else ""
+    return Table(columns, rows, f"Differences from {reference}, paired by split{noise}.", text)
 
 
 def _capital(text: str) -> str:
@@ -72,24 +89,24 @@ def _weights(arm: Mapping[str, Any]) -> str:
     return ", ".join(f"{w:g}" for w in found) or "–"
 
 
-def noise_tables(metrics: Mapping[str, Any]) -> list[Table]:
+def noise_tables(metrics: Mapping[str, Any], headline: str) -> list[Table]:
     """Mean score at every level, one table for each kind of noise."""
     return [
-        {
-            "title": outcome_title(kind),
-            "levels": [f"{level['level']:g}" for level in levels],
-            "rows": [
+        Table(
+            ["Arm", *(f"{level['level']:g}" for level in levels)],
+            [
                 [arm["name"], *(number(mean(level["scores"])) for level in arm["noise"][kind])]
                 for arm in metrics["arms"]
             ],
-        }
+            f"{outcome_title(kind)}: mean test {headline} at each level.",
+        )
         for kind, levels in metrics["arms"][0]["noise"].items()
     ]
 
 
 def cost_table(metrics: Mapping[str, Any]) -> Table:
     """Completeness, sparsity or smoothness of the maps, and what training cost."""
-    images = not metrics["features"]
+    images = all(None not in arm["total_variation"] for arm in metrics["arms"])
     rows = []
     for arm in metrics["arms"]:
         gaps = [gap for gap in arm["relative_gap"] if gap is not None]
@@ -105,7 +122,5 @@ def cost_table(metrics: Mapping[str, Any]) -> Table:
             ]
         )
     measure = "Total variation of maps" if images else "Gini of attributions"
-    return {
-        "columns": ["Completeness gap", measure, "Fits", "Steps", "Training time", "Plain steps per step"],
-        "rows": rows,
-    }
+    columns = ["Arm", "Completeness gap", measure, "Fits", "Steps", "Training time", "Plain steps per step"]
+    return Table(columns, rows, "Completeness and shape of the attributions, and what training cost.")

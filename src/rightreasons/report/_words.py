@@ -17,7 +17,7 @@ def number(value: float | None, digits: int = 3) -> str:
     >>> number(-0.5), number(None)
     ('\N{MINUS SIGN}0.500', '\N{EN DASH}')
     """
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return "–" if value is None or value != value else f"{value:.{digits}f}".replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
@@ -26,9 +26,18 @@ def signed(value: float | None, digits: int = 3) -> str:
     >>> signed(0.25)
     '+0.250'
     """
-    if value is None:
+    if value is None or value != value:
         return "–"
     return number(value, digits) if value < 0 else f"+{value:.{digits}f}"
+
+
+def shorten(text: str, width: int) -> str:
+    """At most so many characters, cut at the end with an ellipsis.
+
+    >>> shorten("Unregularised", 6)
+    'Unreg…'
+    """
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
 def metric_name(metric: str) -> str:
@@ -133,6 +142,7 @@ def _compared(difference: float, least: float, more: str, less: str, same: str) 
     return more if difference > least else less if difference < -least else same
 
 
-def mean(values: Sequence[float]) -> float:
-    """Mean over splits."""
-    return sum(values) / len(values)
+def mean(values: Sequence[float | None]) -> float:
+    """Mean over splits; NaN if one is unknown, such as the AUC of rows that are all of one class."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else float("nan")

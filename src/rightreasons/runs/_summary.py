@@ -189,18 +189,21 @@ def _interval(recipe: Recipe, scores: Sequence[float], rows: Mapping[str, int]) 
 def _weight_curves(
     recipe: Recipe, results: Sequence[Result], headline: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """Validation score at each weight: mean over splits, failed fits left out and counted."""
+    """Validation score of each split at each weight, None where the fit failed, and the mean of the others."""
     curves: dict[str, list[dict[str, Any]]] = {}
     for arm in recipe.arms:
         for trial in range(recipe.trials_per_arm):
-            own = [r for r in results if r["arm"] == arm.name and r["trial"] == trial]
-            done = [r["validation"][headline] for r in own if r["status"] == "ok"]
+            own = sorted(
+                (r for r in results if r["arm"] == arm.name and r["trial"] == trial), key=lambda r: r["split"]
+            )
+            scores = [r["validation"][headline] if r["status"] == "ok" else None for r in own]
+            done = [score for score in scores if score is not None]
             curves.setdefault(arm.name, []).append(
                 {
                     "weight": arm.weights[trial] if arm.weights else None,
                     "mean": _mean(done) if done else None,
-                    "scores": done,
-                    "failed": len(own) - len(done),
+                    "scores": scores,
+                    "failed": sum(r["status"] != "ok" for r in own),
                 }
             )
     return curves

@@ -1,0 +1,64 @@
+"""Trust, cost, and how the run was made."""
+
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rightreasons.recipes import to_yaml
+from rightreasons.report._blocks import Code, Folded, Section, Text
+from rightreasons.report._source import Source
+from rightreasons.report._tables import cost_table
+from rightreasons.report._words import duration
+
+
+def cost_section(source: Source) -> Section:
+    """Completeness of the maps, and what training cost."""
+    rows = source.metrics["rows"]
+    made_of = rows["train"] + rows["validation"]
+    note = (
+        "Completeness gap: how far maps are from adding up to the output minus its mean over the references, before "
+        "they are made to, as a share of that difference. Plain steps: seconds of a training step, as a multiple of "
+        f"{source.metrics['reference']}. Every arm had {source.recipe.trials_per_arm} trials on each split and the "
+        f"same number of task-gradient steps. {made_of} rows make a model, {rows['test']} test it."
+    )
+    return Section("cost", "Trust and cost", [cost_table(source.metrics), Text(note, note=True)])
+
+
+def made_section(source: Source) -> Section:
+    """Data, recipe, versions."""
+    data = source.metrics["data"]
+    blocks: list[Any] = [Text(data["description"])] if data["description"] else []
+    known = [
+        f"{key}: {data[name]}" for key, name in (("Source", "source"), ("Licence", "licence")) if data[name]
+    ]
+    if known:
+        blocks.append(Text(". ".join(known).rstrip(".") + ".", note=True))
+    versions = yaml.safe_dump(source.recipe.resolved or {}, sort_keys=False, allow_unicode=True)
+    recipe = to_yaml(source.recipe.model_copy(update={"resolved": None}))
+    blocks += [
+        Folded("Recipe, with every default", [Code(recipe)]),
+        Folded("Versions and seeds", [Code(versions)]),
+    ]
+    return Section("made", "How this was made", blocks)
+
+
+def facts(source: Source) -> list[tuple[str, str]]:
+    """What stands at the top of the page."""
+    rows, metrics = source.metrics["rows"], source.metrics
+    seconds = sum(arm["seconds"] for arm in metrics["arms"])
+    sizes = _sizes(source.recipe.model.fields)
+    return [
+        ("Data", metrics["data"]["name"]),
+        ("Task", source.task.replace("multiclass", "multi-class").replace("multilabel", "multi-label")),
+        ("Rows to train, choose, test", f"{rows['train']:,} / {rows['validation']:,} / {rows['test']:,}"),
+        ("Splits", str(metrics["splits"])),
+        ("Network", source.recipe.model.name + (f", {sizes}" if sizes else "")),
+        ("Fits", str(sum(arm["fits"] for arm in metrics["arms"]))),
+        ("Training time", f"{duration(seconds)} of one core"),
+    ]
+
+
+def _sizes(fields: dict[str, Any]) -> str:
+    listed = [*np.atleast_1d(fields.get("channels") or []), *np.atleast_1d(fields.get("hidden") or [])]
+    return "-".join(str(int(size)) for size in listed)

@@ -1,0 +1,144 @@
+"""What every section of a page is made from: a finished run, and the words for what it compares and explains."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from rightreasons.recipes import Recipe
+from rightreasons.report._style import Look, looks
+from rightreasons.report._words import metric_name
+from rightreasons.runs import RunDirectory
+
+Kind = Literal["table", "images", "sequences", "text", "numbers"]
+Arrays = dict[str, np.ndarray]
+
+_MAPS_OF: Mapping[Kind, str] = {
+    "table": "row", "images": "image", "sequences": "sequence", "text": "text", "numbers": "row",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A finished run, read once.
+
+    Args:
+        run: its directory.
+        recipe: as it was run.
+        metrics: its summary.
+    """
+
+    run: RunDirectory
+    recipe: Recipe
+    metrics: dict[str, Any]
+    _read: dict[tuple[str, str], Arrays] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, run: RunDirectory) -> "Source":
+        """Read a run directory.
+
+        Raises: DataError or RecipeError if it does not hold a finished run.
+        """
+        return cls(run, run.recipe(), run.metrics())
+
+    @cached_property
+    def styles(self) -> dict[str, Look]:
+        """Look of each arm."""
+        return looks(self.names, self.metrics["reference"])
+
+    @property
+    def arms(self) -> list[dict[str, Any]]:
+        """Results of each arm."""
+        return self.metrics["arms"]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the arms."""
+        return [arm["name"] for arm in self.arms]
+
+    @property
+    def headline(self) -> str:
+        """The metric arms are compared by, as in a sentence."""
+        return metric_name(self.metrics["headline"])
+
+    @property
+    def confidence(self) -> str:
+        """Of every interval."""
+        return f"{self.recipe.compare.confidence:.0%}"
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.recipe.task.name if self.recipe.task else ""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the classes or labels; empty where the outputs are none."""
+        data = self.metrics["data"]
+        if self.task == "multilabel":
+            fields = self.recipe.task.fields if self.recipe.task else {}
+            return tuple(data.get("labels") or [f"label {i}" for i in range(int(fields.get("labels", 0)))])
+        return tuple(data["classes"])
+
+    @property
+    def kind(self) -> Kind:
+        """What an input is."""
+        data = self.metrics["data"]
+        if self.metrics["features"]:
+            return "table"
+        if data.get("vocabulary"):
+            return "text"
+        return {3: "images", 2: "sequences"}.get(len(data["shape"]), "numbers")  # pyright: ignore[reportReturnType]
+
+    @property
+    def features(self) -> Sequence[str]:
+        """Names of what an importance is known of: columns, words, inputs; none for images and sequences."""
+        data = self.metrics["data"]
+        if self.kind == "numbers" and len(data["shape"]) == 1:
+            return [f"input {i}" for i in range(data["shape"][0])]
+        return self.metrics["features"] or [word or "(padding)" for word in data.get("vocabulary", ())]
+
+    def maps(self, arm: Mapping[str, Any], split: int = 0) -> Arrays:
+        """Attributions of the fit an arm chose on a split."""
+        return self._arrays("maps", arm, split)
+
+    def predictions(self, arm: Mapping[str, Any], split: int = 0) -> Arrays:
+        """Outputs on test rows of the fit an arm chose on a split."""
+        return self._arrays("predictions", arm, split)
+
+    def _arrays(self, what: str, arm: Mapping[str, Any], split: int) -> Arrays:
+        place = what, arm["chosen"][split]["key"]
+        if place not in self._read:
+            self._read[place] = getattr(self.run, what)(place[1])
+        return self._read[place]
+
+    @property
+    def output(self) -> str:
+        """Which output maps explain."""
+        fields = self.recipe.explain.attribution.fields
+        name = str(fields.get("output", "logit")).replace("_", " ")
+        if self.task == "multilabel":
+            return f"the {name} of one label for each row, of those it carries in turn"
+        if len(self.outputs) > 2:
+            return f"the {name} of the {_MAPS_OF[self.kind]}’s true class"
+        if len(self.outputs) == 2:
+            return f"the {name} of “{self.outputs[1]}”, the network’s only output"
+        if self.task == "survival":
+            return "the log-hazard, the network’s only output: above zero means more risk"
+        return "the predicted value, the network’s only output"
+
+    @property
+    def explained(self) -> str:
+        """Method and output, as a sentence."""
+        named = self.recipe.explain.attribution
+        method, samples = named.name.replace("_", " ").capitalize(), named.fields.get("samples")
+        draws = f", {samples} draws for each row, references from the training rows" if samples else ""
+        at = named.fields.get("at")
+        where = (
+            f", at {at}, the entries of each position’s vector added up"
+            if at and self.kind != "images"
+            else ""
+        )
+        return f"{method} of {self.output}{draws}{where}."

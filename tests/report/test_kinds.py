@@ -1,0 +1,68 @@
+"""A page for every kind of data a recipe can name."""
+
+from pathlib import Path
+
+import pytest
+
+from rightreasons import report
+from rightreasons.report._classes import class_shares, mean_maps
+from rightreasons.report._source import Source
+from rightreasons.runs import RunDirectory
+from tests.runs.kinds import NAMES, known, run_of
+
+SAYS = {
+    "regression": ("the predicted value", "Predicted and true values", "Root mean squared error"),
+    "survival": ("the log-hazard", "Do predicted risks come true?", "high third of predicted risk"),
+    "multiclass-table": ("the logit of the row’s true class", "Class by class", "Calibration error"),
+    "multilabel": ("one label for each row", "Label by label", "Probability of each label"),
+    "sequences": ("the sequence’s true class", "Attribution maps of the same test inputs", "Each channel is a line"),
+    "text": ("the logit of “for”", "Text 1, label against; explained: “for”", "words with the largest mean"),
+    "unnamed": ("the logit of “yes”", "What the networks rely on", "input 0"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDirectory]:
+    folder = tmp_path_factory.mktemp("kinds")
+    return {kind: run_of(kind, folder) for kind in NAMES}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_page_of_every_kind_says_what_is_explained(kind: str, made: dict[str, RunDirectory]) -> None:
+    with known():
+        page = report.render(made[kind])
+    for words in SAYS[kind]:
+        assert words in page, words
+
+
+def test_mean_maps_are_means_over_the_rows_of_all_splits(made: dict[str, RunDirectory]) -> None:
+    with known():
+        source = Source.of(made["sequences"])
+    arm = source.arms[0]
+    maps, counts = mean_maps(source, arm)
+    first, second = source.maps(arm, 0), source.maps(arm, 1)
+    total = first["class_counts"] + second["class_counts"]
+    assert counts.tolist() == total.tolist()
+    for k in range(3):
+        expected = (
+            first["class_maps"][k] * first["class_counts"][k]
+            + second["class_maps"][k] * second["class_counts"][k]
+        )
+        assert maps[k] == pytest.approx(expected / total[k], abs=1e-6)
+
+
+def test_the_networks_rely_on_what_makes_a_label(made: dict[str, RunDirectory]) -> None:
+    with known():
+        source = Source.of(made["multilabel"])
+    shares = class_shares(source, source.arms[0])  # label k depends on column k alone
+    assert shares.sum(0) == pytest.approx([1, 1, 1])
+    assert shares.argmax(0).tolist() == [0, 1, 2]
+
+
+def test_words_are_marked_by_a_line_as_well_as_by_colour(made: dict[str, RunDirectory]) -> None:
+    with known():
+        page = report.render(made["text"])
+    assert 'class="for"' in page
+    assert 'class="against"' in page
+    css = (Path(report.__file__).parent / "page.css").read_text()
+    assert ".passage .against { border-bottom: 2px dotted" in css
