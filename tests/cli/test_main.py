@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from rightreasons import __version__
 from rightreasons.cli import main
 from rightreasons.cli._progress import Display
 from rightreasons.core._errors import DataError
-from rightreasons.runs import Progress, plan, run
+from rightreasons.recipes import json_schema
+from rightreasons.runs import Progress, RunDirectory, plan, run
 from tests.runs.cases import TABLE, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +41,22 @@ def test_train_then_report(here: Path, recipe_file: Path, capsys: pytest.Capture
     page.unlink()
     assert main(["report", "runs/tiny-table"]) == 0
     assert page.read_text() == written
+
+
+def test_values_of_a_recipe_can_be_set(here: Path, recipe_file: Path) -> None:
+    assert (
+        main(
+            ["train", str(recipe_file), "--no-report", "--set", "training.epochs=1", "--set", "data.splits=1"]
+        )
+        == 0
+    )
+    recipe = RunDirectory(here / "runs" / "tiny-table").recipe()
+    assert (recipe.training.epochs, recipe.data.splits) == (1, 1)
+
+
+def test_the_schema_of_recipes_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json_schema()
 
 
 def test_several_recipes_have_a_folder_each(
@@ -72,6 +90,8 @@ def broken(there: str, instead: str) -> Callable[[Path], list[str]]:
         (lambda path: ["trian", str(path)], "No such command 'trian'"),
         (lambda path: ["train", str(path), "--worker", "2"], "No such option: --worker"),
         (lambda path: ["train", str(path), "--workers", "0"], "Invalid value"),
+        (lambda path: ["train", str(path), "--set", "training.epoch=1"], "Did you mean 'epochs'?"),
+        (lambda path: ["train", str(path), "--set", "epochs"], "--set takes KEY=VALUE"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_two(

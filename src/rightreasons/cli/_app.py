@@ -10,6 +10,7 @@ from rightreasons.cli._evaluate import evaluate
 from rightreasons.cli._init import init
 from rightreasons.cli._predict import predict
 from rightreasons.cli._report import report
+from rightreasons.cli._schema import schema
 from rightreasons.cli._train import train
 
 app = typer.Typer(
@@ -43,3 +44,4 @@ app.command()(report)
 app.command()(predict)
 app.command()(evaluate)
 app.add_typer(data, name="data")
+app.command()(schema)

@@ -39,6 +39,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace a value of every recipe, such as training.epochs=5 or arms.0.weights=[0.1,1]; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
     trust: options.Trust = False,
     code: options.Code = Path(),
@@ -50,7 +59,7 @@ def train(
     from rightreasons import runs
     from rightreasons.recipes import read
 
-    read_first = [_allowed(read(path), trust, code) for path in recipes]
+    read_first = [_allowed(read(path, set_ or ()), trust, code) for path in recipes]
     names = [recipe.name for recipe in read_first]
     if len(set(names)) < len(names):
         raise RecipeError(f"recipes given together must have different names; got {', '.join(names)}.")

@@ -1,7 +1,7 @@
 """Reading recipes: whatever is wrong becomes one line that names the key and the closest valid one."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes._controls import expand
+from rightreasons.recipes._override import override
 from rightreasons.recipes._schema import Recipe
 
 
@@ -40,8 +41,12 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read(path: str | Path) -> Recipe:
+def read(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
     """The recipe in a YAML file, checked and with every default filled in.
+
+    Args:
+        path: the file.
+        assignments: values that replace those of the file, such as `training.epochs=5`; see `override`.
 
     Raises: RecipeError, one line that says where and what, if it cannot be run as written.
     """
@@ -52,14 +57,14 @@ def read(path: str | Path) -> Recipe:
         raise RecipeError(_unreadable(path, error)) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not a text file: {error}.") from error
-    recipe = parse(text, str(path))
+    recipe = parse(text, str(path), assignments)
     if recipe.folder is None and recipe.names_files:
         return recipe.model_copy(update={"folder": str(path.parent.resolve())})
     return recipe
 
 
-def parse(text: str, where: str = "recipe") -> Recipe:
-    """The recipe in a YAML text; `where` it came from begins every message.
+def parse(text: str, where: str = "recipe", assignments: Sequence[str] = ()) -> Recipe:
+    """The recipe in a YAML text; `where` it came from begins every message, `assignments` are as for `read`.
 
     Raises: RecipeError, one line, if it cannot be run as written.
 
@@ -73,7 +78,7 @@ def parse(text: str, where: str = "recipe") -> Recipe:
         content = yaml.load(text, Loader=_Loader)  # a SafeLoader: nothing is executed
     except yaml.YAMLError as error:
         raise RecipeError(f"{where}: {_syntax(error)}") from error
-    return validate(content, where)
+    return validate(override(content, assignments, _value) if assignments else content, where)
 
 
 def validate(content: Any, where: str = "recipe") -> Recipe:
@@ -89,6 +94,10 @@ def validate(content: Any, where: str = "recipe") -> Recipe:
         raise RecipeError(f"{where}: {_first(error)}") from error
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from error
+
+
+def _value(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
 
 
 def to_yaml(recipe: Recipe) -> str:

@@ -1,0 +1,72 @@
+"""Changes of a recipe from the command line: `training.epochs=5`, `arms.0.weights=[0.1, 1]`."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import yaml
+
+from rightreasons.core._errors import RecipeError
+
+
+def override(content: Any, assignments: Sequence[str], load: Callable[[str], Any] = yaml.safe_load) -> Any:
+    """A recipe's content with some values replaced; whether keys and values are right is for `validate` to say.
+
+    Keys that are not there are added. A bare name is a mapping with that name where one of its fields is set, so
+    `model.hidden=[8]` changes `model: mlp` to `model: {name: mlp, hidden: [8]}`.
+
+    Args:
+        content: the recipe as YAML has it; not changed.
+        assignments: path=value each, in this order; keys of a path are separated by points, places in a list are
+            numbers from 0; the value is YAML.
+        load: reads a value.
+
+    Raises: RecipeError for what is no assignment, a value that is no YAML, or a place that cannot be.
+
+    >>> override({"model": "mlp", "arms": [{"name": "a"}]}, ["model.hidden=[8]", "arms.0.name=b"])
+    {'model': {'name': 'mlp', 'hidden': [8]}, 'arms': [{'name': 'b'}]}
+    """
+    changed = deepcopy(content)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise RecipeError(f"--set takes KEY=VALUE, such as training.epochs=5; got {assignment!r}.")
+        try:
+            value = load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"--set {assignment}: {text!r} is not YAML: {_line(error)}") from error
+        changed = _with(changed, keys, value, assignment)
+    return changed
+
+
+def _with(content: Any, keys: Sequence[str], value: Any, assignment: str) -> Any:
+    """The content with the value at the end of the path."""
+    if not keys:
+        return value
+    key, *rest = keys
+    if isinstance(content, list):
+        place = _place(content, key, assignment)
+        return [*content[:place], _with(content[place], rest, value, assignment), *content[place + 1 :]]
+    if isinstance(content, str):
+        content = {"name": content}
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise RecipeError(f"--set {assignment}: there is no {key!r} in {content!r}, which has no keys.")
+    return {**content, key: _with(content.get(key), rest, value, assignment)}
+
+
+def _place(content: list[Any], key: str, assignment: str) -> int:
+    if not key.isdecimal() or int(key) >= len(content):
+        names = [str(each["name"]) for each in content if isinstance(each, dict) and "name" in each]
+        listed = f" ({', '.join(names)})" if names else ""
+        raise RecipeError(
+            f"--set {assignment}: {key!r} is no place in a list of {len(content)}{listed}. Places are numbers from 0 "
+            f"to {len(content) - 1}."
+        )
+    return int(key)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
