@@ -75,6 +75,12 @@ def test_a_damaged_summary_is_said(tmp_path: Path) -> None:
         RunDirectory.open(tmp_path).metrics()
 
 
+def test_a_summary_of_another_version_is_said(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"arms": []}')
+    with pytest.raises(DataError, match="is of another version, or damaged: it has no 'comparisons'"):
+        RunDirectory.open(tmp_path).metrics()
+
+
 def test_maps_are_read_back(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     write_atomically(run.maps_file("k"), npz({"maps": np.arange(3.0)}))

@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 from rightreasons import __version__
+from rightreasons.cli._compare import compare
 from rightreasons.cli._data import data
 from rightreasons.cli._evaluate import evaluate
+from rightreasons.cli._export import export
 from rightreasons.cli._init import init
 from rightreasons.cli._predict import predict
 from rightreasons.cli._report import report
@@ -41,6 +43,8 @@ def _options(
 app.command()(init)
 app.command()(train)
 app.command()(report)
+app.command()(compare)
+app.command()(export)
 app.command()(predict)
 app.command()(evaluate)
 app.add_typer(data, name="data")

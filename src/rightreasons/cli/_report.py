@@ -1,4 +1,4 @@
-"""`rightreasons report`: the page of a run."""
+"""`rightreasons report`: the page of a run, and of several the page that leads to them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +7,29 @@ import typer
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run directories, or a folder of them.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The page over several runs. Default: index.html in the folder that holds them.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Write the page of a run again, from what is in its directory."""
-    typer.echo(f"Report: {page_of(run)}")
+    """Write the page of a run again, from what is in its directory; of several runs or a folder, an index too."""
+    from rightreasons.report import runs_in, write_index
+
+    found = [each for path in runs for each in runs_in(path)]
+    for run in found:
+        typer.echo(f"Report: {page_of(run)}")
+    if len(found) > 1 or found != runs:
+        typer.echo(f"Index: {write_index(runs, output)}")
 
 
 def page_of(run: Path) -> Path:

@@ -4,6 +4,16 @@ from rightreasons.recipes._extras import require as _require
 
 _require("report", "matplotlib", "jinja2")
 
+from rightreasons.report._comparison import render_comparison, write_comparison  # noqa: E402
+from rightreasons.report._index import render_index, runs_in, write_index  # noqa: E402
 from rightreasons.report._page import render, write  # noqa: E402
 
-__all__ = ["render", "write"]
+__all__ = [
+    "render",
+    "render_comparison",
+    "render_index",
+    "runs_in",
+    "write",
+    "write_comparison",
+    "write_index",
+]

@@ -32,6 +32,14 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Text of a row heading that leads to another page."""
+
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Table:
     """A table whose rows begin with their heading.
 
@@ -45,7 +53,7 @@ class Table:
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Link]]
     caption: str
     text: frozenset[int] = frozenset()
     code: bool = False

@@ -45,8 +45,8 @@ def section_of(metrics: Metrics, headline: str, confidence: str) -> Section | No
         "Split by split",
         [
             Text(
-                "Arms are compared on the same splits, with the same rows to train and test on and the same initial "
-                "weights. What counts is the slope of the lines, not how far apart they lie: some splits are harder "
+                "Arms are compared on the same splits, with the same rows to train and test on. "
+                "What counts is the slope of the lines, not how far apart they lie: some splits are harder "
                 "than others for every arm."
             ),
             Figure(

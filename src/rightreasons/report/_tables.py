@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rightreasons.report._blocks import Table
-from rightreasons.report._words import duration, interval, mean, metric_name, number, outcome_title, signed
+from rightreasons.report._words import (
+    capital,
+    duration,
+    interval,
+    mean,
+    metric_name,
+    number,
+    outcome_title,
+    signed,
+)
 
 _TOO_FEW = 3
 """Up to so many splits the scores themselves say more than an interval of their mean."""
@@ -24,7 +33,7 @@ def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
         ]
         for arm in metrics["arms"]
     ]
-    names = [_capital(metric_name(name)) for name in (metrics["headline"], *others)]
+    names = [capital(metric_name(name)) for name in (metrics["headline"], *others)]
     second = f"{confidence} interval" if several else "Each split"
     several_splits = "" if metrics["splits"] == 1 else "s"
     corrected = " Intervals are corrected for splits that share rows." if several else ""
@@ -51,7 +60,7 @@ def comparisons_table(metrics: Mapping[str, Any], confidence: str) -> Table:
         ]
         for each in metrics["comparisons"]
     ]
-    headline = _capital(metric_name(metrics["headline"]))
+    headline = capital(metric_name(metrics["headline"]))
     reference = metrics["reference"]
     columns = [
         "Arm",
@@ -66,10 +75,6 @@ def comparisons_table(metrics: Mapping[str, Any], confidence: str) -> Table:
     text = frozenset({1}) if noisy else frozenset()
     noise = "; under noise, means over its levels above zero" if noisy else ""
     return Table(columns, rows, f"Differences from {reference}, paired by split{noise}.", text)
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def _ends(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

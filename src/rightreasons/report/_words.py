@@ -40,6 +40,11 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
+def capital(text: str) -> str:
+    """The text as it begins a sentence."""
+    return text[0].upper() + text[1:]
+
+
 def metric_name(metric: str) -> str:
     """A metric as it is written in a sentence."""
     return _METRICS.get(metric, metric.replace("_", " "))

@@ -4,7 +4,9 @@ from rightreasons.recipes._extras import require as _require
 
 _require("train", "safetensors", "scipy", "lightning_fabric")
 
+from rightreasons.runs._compare import compare, comparison_text  # noqa: E402
 from rightreasons.runs._evaluate import evaluate, evaluation_text  # noqa: E402
+from rightreasons.runs._export import attributions  # noqa: E402
 from rightreasons.runs._files import RunDirectory  # noqa: E402
 from rightreasons.runs._load import Trained, load  # noqa: E402
 from rightreasons.runs._plan import Fit, plan  # noqa: E402
@@ -16,6 +18,9 @@ __all__ = [
     "Progress",
     "RunDirectory",
     "Trained",
+    "attributions",
+    "compare",
+    "comparison_text",
     "evaluate",
     "evaluation_text",
     "load",

@@ -19,6 +19,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.recipes import Recipe, read
 
+_SUMMARY = ("arms", "comparisons", "data", "features", "headline", "reference", "rows", "splits", "weights")
 _TEMPORARY = ".writing-"
 
 
@@ -211,6 +212,12 @@ class RunDirectory:
         found = read_json(self.metrics_file)
         if found is None:
             raise DataError(f"{self.metrics_file} is not a summary: run the recipe again.")
+        missing = [key for key in _SUMMARY if key not in found]
+        if missing:
+            raise DataError(
+                f"{self.metrics_file} is of another version, or damaged: it has no {missing[0]!r}. "
+                "Run the recipe again."
+            )
         return found
 
     def history(self) -> list[dict[str, Any]]:

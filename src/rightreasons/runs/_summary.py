@@ -1,18 +1,16 @@
 """What came out of a run: choices, scores, corrected comparisons, cost. A pure function of the results."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from statistics import median
 from typing import Any
 
 from rightreasons.core._errors import DataError
 from rightreasons.recipes import Recipe
-from rightreasons.runs._verdict import verdict
-from rightreasons.stats import FEWEST_SPLITS_TESTED, holm, paired_difference
+from rightreasons.runs._comparisons import CLEAN, comparisons, interval
+from rightreasons.stats import FEWEST_SPLITS_TESTED
 from rightreasons.tasks import Task
 
 Result = Mapping[str, Any]
-CLEAN = "test"
 
 
 def summarise(
@@ -38,7 +36,7 @@ def summarise(
     arms = [_arm(recipe, arm.name, results, chosen, examined, task.headline) for arm in recipe.arms]
     rows = examined[recipe.arms[0].name, 0]["rows"]
     outcomes = _outcomes(recipe, examined, task.headline)
-    comparisons = _comparisons(recipe, outcomes, rows, task.higher_is_better)
+    compared = comparisons(outcomes, recipe.reference, recipe.compare, rows, task.higher_is_better)
     reference_step = next(arm["seconds_per_step"] for arm in arms if arm["name"] == recipe.reference)
     plain = not next(arm for arm in recipe.arms if arm.name == recipe.reference).terms
     for arm in arms:
@@ -52,7 +50,7 @@ def summarise(
         "rows": rows,
         "tested": len(splits) >= FEWEST_SPLITS_TESTED,
         "arms": arms,
-        "comparisons": comparisons,
+        "comparisons": compared,
         "weights": _weight_curves(recipe, results, task.headline),
     }
 
@@ -90,7 +88,7 @@ def _arm(
             for each in taken
         ],
         "test": {metric: [each["test"][metric] for each in measured] for metric in measured[0]["test"]},
-        "interval": _interval(recipe, scores, measured[0]["rows"]),
+        "interval": interval(scores, measured[0]["rows"], recipe.compare.confidence),
         "noise": _noise(measured, headline),
         "gini": [each["gini"] for each in measured],
         "total_variation": [each.get("total_variation") for each in measured],
@@ -133,57 +131,6 @@ def _mean_under_noise(levels: Sequence[Result], headline: str) -> float:
     """Over the levels above zero; over all if there is no other."""
     noisy = [level[headline] for level in levels if level["level"] > 0]
     return _mean(noisy or [level[headline] for level in levels])
-
-
-def _comparisons(
-    recipe: Recipe,
-    outcomes: Mapping[str, Mapping[str, Sequence[float]]],
-    rows: Mapping[str, int],
-    higher_is_better: bool,
-) -> list[dict[str, Any]]:
-    """Each arm against the reference, for each outcome; p-values adjusted over all of them."""
-    found: list[dict[str, Any]] = []
-    for outcome, scores in outcomes.items():
-        for arm in recipe.arms:
-            if arm.name == recipe.reference:
-                continue
-            ours, theirs = scores[arm.name], scores[recipe.reference]
-            better = [(a > b) if higher_is_better else (a < b) for a, b in zip(ours, theirs, strict=True)]
-            found.append(
-                {
-                    "arm": arm.name,
-                    "outcome": outcome,
-                    "mean": _mean(ours),
-                    "reference_mean": _mean(theirs),
-                    "differences": [a - b for a, b in zip(ours, theirs, strict=True)],
-                    "better": sum(better),
-                    **_difference(recipe, ours, theirs, rows),
-                }
-            )
-    adjusted = holm([each["p"] for each in found])
-    for each, p in zip(found, adjusted, strict=True):
-        each["p_holm"] = p
-        each["verdict"] = verdict(each, recipe.compare, higher_is_better)
-    return found
-
-
-def _difference(
-    recipe: Recipe, ours: Sequence[float], theirs: Sequence[float], rows: Mapping[str, int]
-) -> dict[str, Any]:
-    """Corrected for splits that share rows. A model is made of training and validation rows: it is chosen by them."""
-    if len(ours) < 2:
-        single = ours[0] - theirs[0]
-        return {"difference": single, "low": None, "high": None, "p": None, "n": 1}
-    made_of = rows["train"] + rows["validation"]
-    found = asdict(paired_difference(ours, theirs, made_of, rows["test"], recipe.compare.confidence))
-    del found["confidence"]
-    return found
-
-
-def _interval(recipe: Recipe, scores: Sequence[float], rows: Mapping[str, int]) -> dict[str, Any]:
-    """Mean score and its interval, with the same correction."""
-    found = _difference(recipe, scores, [0.0] * len(scores), rows)
-    return {"mean": found["difference"], "low": found["low"], "high": found["high"]}
 
 
 def _weight_curves(
