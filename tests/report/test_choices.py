@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rightreasons.report._differences import differences_figure, section_of
+from rightreasons.report._differences import _table, differences_figure, section_of
 from rightreasons.report._source import Source
 from rightreasons.report._style import looks
 from rightreasons.report._weights import section, weights_figure
@@ -53,5 +53,12 @@ def test_one_split_has_no_differences_to_show(metrics: dict[str, Any]) -> None:
     found = section_of(metrics, "accuracy", "95%")
     assert found is not None
     (table,) = found.blocks[-1].blocks
-    assert [row[0] for row in table.rows] == ["0", "1"]
+    assert table.columns == ["Arm", "0", "1"]
+    assert [row[0] for row in table.rows] == ["Plain", "Smooth <b>", "Decay"]
+
+
+def test_many_splits_go_down_the_table(metrics: dict[str, Any]) -> None:
+    arms = [arm | {"test": {"accuracy": [0.5] * 12}} for arm in metrics["arms"]]
+    table = _table(metrics | {"arms": arms, "splits": 12}, "accuracy")
     assert table.columns == ["Split", "Plain", "Smooth <b>", "Decay"]
+    assert [row[0] for row in table.rows] == [str(split) for split in range(12)]

@@ -1,6 +1,4 @@
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,6 +6,7 @@ import pytest
 
 from rightreasons import report
 from rightreasons.core._errors import DataError
+from rightreasons.report._blocks import Word
 from rightreasons.report._style import BETTER, INK, MUTED, WORSE, looks
 from rightreasons.runs import RunDirectory
 
@@ -126,8 +125,13 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def contrast(one: str, other: str) -> float:
+    dark, bright = sorted((luminance(one), luminance(other)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
 def contrast_with_white(colour: str) -> float:
-    return 1.05 / (luminance(colour) + 0.05)
+    return contrast(colour, "#ffffff")
 
 
 def test_text_and_lines_stand_out_from_the_page() -> None:
@@ -148,15 +152,36 @@ def test_text_and_lines_stand_out_from_the_page() -> None:
     assert len({(look.colour, str(look.dash)) for look in styles.values()}) == 13
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
-def test_a_browser_shows_it_without_a_word(image_run: RunDirectory, tmp_path: Path) -> None:
-    page = report.write(image_run.path)
-    command = [
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={tmp_path / 'page.png'}", page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert "CONSOLE" not in done.stderr
-    assert (tmp_path / "page.png").stat().st_size > 10_000
+def test_every_colour_of_text_stands_out_from_what_is_behind_it() -> None:
+    css = (Path(report.__file__).parent / "page.css").read_text()
+    named = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", css))
+    used = re.findall(r"(?<![-\w])color: (?:var\(--([a-z]+)\)|(#[0-9a-f]{6}))", css)
+    colours = {named.get(name, given) for name, given in used}
+    assert len(colours) >= 5
+    for colour in colours:
+        assert contrast(colour, named["soft"]) >= 4.5, (
+            colour
+        )  # the darkest background there is, but for words:
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.5, 0.5, 1.0])
+def test_words_can_be_read_on_their_colour(share: float) -> None:
+    red, green, blue, alpha = map(float, re.findall(r"[\d.]+", Word("word", share).style))
+    over = [round(255 - alpha * (255 - channel)) for channel in (red, green, blue)]
+    assert contrast(INK, "#{:02x}{:02x}{:02x}".format(*over)) >= 4.5
+
+
+def test_figures_and_tables_say_what_they_are(page: str) -> None:
+    tags = Tags(page)
+    assert len(tags.of("caption")) == len(tags.of("table"))
+    assert len(tags.of("figcaption")) == len(tags.of("figure"))
+    assert len(tags.of("title")) - 1 == len(tags.of("desc")) == len(tags.of("svg"))
+    assert [len(tags.of(landmark)) for landmark in ("header", "nav", "main", "footer", "h1")] == [1] * 5
+    sections = tags.of("section")
+    assert all(a.get("aria-labelledby") == f"h-{a.get('id')}" for a in sections)
+    first = next(a for a in tags.of("a"))
+    assert (first["class"], first["href"]) == ("skip", "#main")
+
+
+def test_nothing_can_be_asked_for_from_outside(page: str) -> None:
+    assert "default-src 'none'" in page

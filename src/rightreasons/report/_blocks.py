@@ -1,10 +1,13 @@
 """What sections of a page are made of. A section says what it shows; one template says how."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from markupsafe import Markup
+
+_ROOM = 820
+"""Pixels next to the headings of a table of pictures."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,21 @@ class Pictures:
     caption: str
     columns: Sequence[str] = ()
     size: tuple[int, int] = (76, 76)
+
+    def in_parts(self) -> "list[Pictures]":
+        """Several tables where one would be wider than the page."""
+        most = max(1, _ROOM // (self.size[0] + 4))
+        count = max((len(cells) for _, cells in self.rows), default=0)
+        starts = range(0, max(count, 1), -(-count // -(-count // most)) if count else 1)
+        step = starts.step
+        return [
+            replace(
+                self,
+                rows=[(name, cells[start : start + step]) for name, cells in self.rows],
+                columns=self.columns[start : start + step],
+            )
+            for start in starts
+        ]
 
 
 @dataclass(frozen=True)

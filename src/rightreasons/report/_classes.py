@@ -61,9 +61,9 @@ def _images(source: Source) -> list[Any]:
         rows.append((arm["name"], cells))
     size = (64, 64) if source.kind == "images" else (150, strip_height(shape[0]))
     return [
-        Pictures(
+        *Pictures(
             rows, "Mean attribution map of each class for every arm.", source.outputs[:_CLASSES], size=size
-        ),
+        ).in_parts(),
         Scale("against what is explained", "for it"),
         Text("Each map has its own scale, symmetric about zero.", note=True),
     ]

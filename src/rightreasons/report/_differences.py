@@ -24,6 +24,9 @@ from rightreasons.report._words import interval, number, signed
 
 Metrics = Mapping[str, Any]
 
+_ACROSS = 10
+"""So many splits fit next to each other."""
+
 
 def section(source: Source) -> Section | None:
     """None for a single arm or a single split."""
@@ -133,9 +136,14 @@ def _bar(axes: Axes, origin: float, comparison: Mapping[str, Any], limits: tuple
 
 
 def _table(metrics: Metrics, headline: str) -> Table:
-    scores = [arm["test"][metrics["headline"]] for arm in metrics["arms"]]
-    return Table(
-        ["Split", *(arm["name"] for arm in metrics["arms"])],
-        [[str(split), *(number(each[split]) for each in scores)] for split in range(metrics["splits"])],
-        f"Test {headline} of every split.",
-    )
+    """Whichever way is narrower: few splits across, or many down."""
+    splits = range(metrics["splits"])
+    columns = [arm["test"][metrics["headline"]] for arm in metrics["arms"]]
+    caption = f"Test {headline} of every split."
+    if len(splits) <= _ACROSS:
+        rows = [
+            [arm["name"], *map(number, scores)] for arm, scores in zip(metrics["arms"], columns, strict=True)
+        ]
+        return Table(["Arm", *map(str, splits)], rows, caption)
+    rows = [[str(split), *(number(scores[split]) for scores in columns)] for split in splits]
+    return Table(["Split", *(arm["name"] for arm in metrics["arms"])], rows, caption)

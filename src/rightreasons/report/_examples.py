@@ -80,7 +80,7 @@ def _pictures_of(source: Source, found: Sequence[tuple[str, Arrays]]) -> list[An
     ]
     rows += [(name, map_row(source, name, own)) for name, own in found]
     return [
-        Pictures(rows, "Attribution maps of the same test inputs for every arm.", size=size),
+        *Pictures(rows, "Attribution maps of the same test inputs for every arm.", size=size).in_parts(),
         Scale("against what is explained", "for it"),
         Text(
             "Each map has its own scale, symmetric about zero, so colours compare places within a map and not "

@@ -174,7 +174,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     )
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    head += f' style="max-width:{figure.get_figwidth() * _REM_PER_INCH:.1f}rem"'
+    head += f' style="--full:{figure.get_figwidth() * _REM_PER_INCH:.1f}rem"'
     return head + label + rest
 
 
