@@ -64,3 +64,14 @@ def test_an_inline_figure_has_a_name_of_its_own_and_nothing_from_outside() -> No
     assert all(name.startswith("mine-") for name in re.findall(r"url\(#([^)]+)\)", svg))
     assert "viewBox" in svg
     assert not re.match(r"<svg[^>]*\swidth=", svg)
+
+
+def test_the_arm_compared_against_need_not_be_the_first(metrics: dict[str, Any]) -> None:
+    styles = looks([arm["name"] for arm in metrics["arms"]], "Plain")
+    turned = metrics | {"arms": metrics["arms"][::-1]}
+    for each in (metrics, turned):
+        svg = arms_figure(each, styles, "accuracy")
+        assert svg.count(">compared against<") == 1
+    alone = arms_figure(metrics | {"comparisons": []}, styles, "accuracy")
+    assert "compared against" not in alone
+    assert "Difference from" not in alone

@@ -105,3 +105,10 @@ def test_failed_fits_are_counted_and_a_split_without_any_other_is_refused() -> N
     del chosen["Sparse", 0]
     with pytest.raises(DataError, match="every trial of arm 'Sparse' failed on split 0.*too hot"):
         summarise(recipe(1), tasks.Binary(), results, chosen, seen)
+
+
+def test_a_score_that_is_unknown_is_said() -> None:
+    with pytest.raises(
+        DataError, match="arm 'Plain' has no auc on the test rows of split 0: a class is missing"
+    ):
+        summary(test={"auc": None})

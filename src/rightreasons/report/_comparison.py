@@ -48,7 +48,11 @@ def render_comparison(found: dict[str, Any]) -> str:
 def _arms(found: dict[str, Any], headline: str, confidence: str) -> Section:
     blocks: list[Any] = [Text(_how(found))]
     styles = looks([arm["name"] for arm in found["arms"]], found["reference"])
-    note = " Lines on the right are intervals of the mean difference." if found["comparisons"] else ""
+    note = (
+        " Lines on the right are intervals of the mean difference."
+        if found["comparisons"]
+        else f" Lines are {confidence} intervals of each mean."
+    )
     figure = arms_figure(found, styles, headline)
     blocks.append(Figure(figure, f"Small marks are splits, large marks their mean.{note}"))
     rows = [

@@ -18,41 +18,57 @@ Metrics = Mapping[str, Any]
 
 
 def arms_figure(metrics: Metrics, styles: Mapping[str, Look], headline: str) -> str:
-    """Scores of every split, and the paired differences from the reference with their corrected intervals."""
-    names = [arm["name"] for arm in metrics["arms"]]
-    with drawn(9.2, 1.0 + 0.5 * len(names)) as figure:
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1))
-        for row, arm in enumerate(metrics["arms"]):
-            look, scores = styles[arm["name"]], arm["test"][metrics["headline"]]
-            _dots(left, row, scores, look)
-            _label(left, row, sum(scores) / len(scores), number(sum(scores) / len(scores)))
-        clean = {c["arm"]: c for c in metrics["comparisons"] if c["outcome"] == "test"}
-        limits = _limits(clean.values())
-        for row, name in enumerate(names):
-            if name in clean:
-                _interval(right, row, clean[name], styles[name], limits)
-        left.set_yticks(range(len(names)), [fill(name, 26) for name in names])
-        for label, name in zip(left.get_yticklabels(), names, strict=True):
-            label.set_color(styles[name].colour)
-            label.set_fontweight("bold")
-        left.set_ylim(len(names) - 0.45, -0.55)
-        left.set(title=f"Test {headline}, each split and mean")
-        right.axvline(0, color=INK, linewidth=1)
-        right.set(title=shorten(f"Difference from {metrics['reference']}", 52), xlim=limits)
-        right.text(0, 0, "compared against", va="center", ha="left", color=MUTED, fontsize=9, bbox=_WHITE)
-        for axes in (left, right):
+    """Scores of every split, and the paired differences from the reference with their corrected intervals.
+
+    Without comparisons there are no differences to show: then each arm has its own interval.
+    """
+    arms = metrics["arms"]
+    clean = {c["arm"]: c for c in metrics["comparisons"] if c["outcome"] == "test"}
+    with drawn(9.2, 1.0 + 0.5 * len(arms)) as figure:
+        panels_of = figure.subplots(1, 2 if clean else 1, sharey=True, squeeze=False)[0]
+        _scores_panel(panels_of[0], metrics, styles, intervals=not clean)
+        panels_of[0].set(title=f"Test {headline}, each split and mean")
+        if clean:
+            _differences_panel(panels_of[1], metrics, styles, clean)
+        for axes in panels_of:
             axes.grid(axis="y", visible=False)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_locator(MaxNLocator(5 if clean else 10))
         described = "; ".join(
-            f"{arm['name']} {number(float(np.mean(arm['test'][metrics['headline']])))}"
-            for arm in metrics["arms"]
+            f"{arm['name']} {number(float(np.mean(arm['test'][metrics['headline']])))}" for arm in arms
         )
-        return to_svg(
-            figure,
-            "arms",
-            f"Test {headline} of each arm",
-            f"Mean over {metrics['splits']} splits: {described}.",
-        )
+        title = f"Test {headline} of each arm"
+        return to_svg(figure, "arms", title, f"Mean over {metrics['splits']} splits: {described}.")
+
+
+def _scores_panel(axes: Axes, metrics: Metrics, styles: Mapping[str, Look], intervals: bool) -> None:
+    names = [arm["name"] for arm in metrics["arms"]]
+    for row, arm in enumerate(metrics["arms"]):
+        look, scores = styles[arm["name"]], arm["test"][metrics["headline"]]
+        _dots(axes, row, scores, look)
+        if intervals and arm["interval"]["low"] is not None:
+            axes.hlines(
+                row, arm["interval"]["low"], arm["interval"]["high"], color=look.colour, linewidth=1.8
+            )
+        _label(axes, row, sum(scores) / len(scores), number(sum(scores) / len(scores)))
+    axes.set_yticks(range(len(names)), [fill(name, 30) for name in names])
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        label.set(color=styles[name].colour, fontweight="bold", multialignment="left")
+    axes.set_ylim(len(names) - 0.45, -0.55)
+
+
+def _differences_panel(
+    axes: Axes, metrics: Metrics, styles: Mapping[str, Look], clean: Mapping[str, Mapping[str, Any]]
+) -> None:
+    limits = _limits(clean.values())
+    axes.axvline(0, color=INK, linewidth=1)
+    axes.set(title=shorten(f"Difference from {metrics['reference']}", 52), xlim=limits)
+    for row, arm in enumerate(metrics["arms"]):
+        if arm["name"] in clean:
+            _interval(axes, row, clean[arm["name"]], styles[arm["name"]], limits)
+        elif arm["name"] == metrics["reference"]:
+            axes.text(
+                0, row, "compared against", va="center", ha="left", color=MUTED, fontsize=9, bbox=_WHITE
+            )
 
 
 _WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 2}

@@ -136,9 +136,8 @@ class Source:
         method, samples = named.name.replace("_", " ").capitalize(), named.fields.get("samples")
         draws = f", {samples} draws for each row, references from the training rows" if samples else ""
         at = named.fields.get("at")
-        where = (
-            f", at {at}, the entries of each position’s vector added up"
-            if at and self.kind != "images"
-            else ""
+        vectors = (
+            ", the entries of each position’s vector added up" if self.kind in ("text", "sequences") else ""
         )
+        where = f", at the layer {at}{vectors}" if at else ""
         return f"{method} of {self.output}{draws}{where}."

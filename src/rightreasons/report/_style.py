@@ -19,7 +19,7 @@ INK, MUTED, RULE = "#1f2933", "#52606d", "#d9dee3"
 # against is grey. More arms take the colours again with other markers and lines.
 _REFERENCE = "#4a5560"
 _COLOURS = ("#0072b2", "#b84a00", "#00785a", "#a6338c", "#5b3fb5")
-_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "8", "*")
+_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*")
 _DASHES = ((0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.5, 1)), "-")
 BETTER, WORSE = "#0072b2", "#b84a00"
 _SEQUENTIAL = LinearSegmentedColormap.from_list("blue", ["#ffffff", "#9ecae1", "#08519c"])
@@ -115,6 +115,12 @@ def legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
     )
 
 
+def _readable(background: Sequence[float]) -> str:
+    """Black or white, whichever stands out more (WCAG 2.2): 4.58 at least, on any colour."""
+    channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in background[:3]]
+    return "#000000" if np.dot(channels, (0.2126, 0.7152, 0.0722)) > 0.179 else "#ffffff"
+
+
 def heat(
     axes: Axes, values: Any, rows: Sequence[str], columns: Sequence[str], form: str, uncoloured: int = 0
 ) -> None:
@@ -127,7 +133,7 @@ def heat(
     axes.imshow(shown, aspect="auto", cmap=_SEQUENTIAL, vmin=0, vmax=most)
     for row, own in enumerate(values):
         for column, value in enumerate(own):
-            dark = shown[row, column] > 0.62 * most
+            ink = _readable(_SEQUENTIAL(shown[row, column] / most))
             axes.text(
                 column,
                 row,
@@ -135,7 +141,7 @@ def heat(
                 ha="center",
                 va="center",
                 fontsize=9,
-                color="white" if dark else INK,
+                color=ink,
             )
     axes.set_yticks(range(len(rows)), rows, color=INK)
     wrapped = [fill(name, max(9, 88 // len(columns))) for name in columns]

@@ -29,9 +29,11 @@ def summarise(
         chosen: the result taken for each (arm, split).
         examined: what was measured of it.
 
-    Raises: DataError if every trial of an arm failed on a split: leaving it out would flatter the arm.
+    Raises: DataError if every trial of an arm failed on a split, or its score there is unknown: leaving the split out
+        would flatter the arm.
     """
     _require_all(recipe, results, chosen)
+    _require_scores(examined, task.headline)
     splits = range(recipe.data.splits)
     arms = [_arm(recipe, arm.name, results, chosen, examined, task.headline) for arm in recipe.arms]
     rows = examined[recipe.arms[0].name, 0]["rows"]
@@ -64,6 +66,15 @@ def _require_all(recipe: Recipe, results: Sequence[Result], chosen: Mapping[tupl
             raise DataError(
                 f"every trial of arm {arm.name!r} failed on split {split}, and leaving the split out would flatter the "
                 f"arm. Lower the learning rate or the weights, or set training.clip. The first failure: {why}"
+            )
+
+
+def _require_scores(examined: Mapping[tuple[str, int], Result], headline: str) -> None:
+    for (arm, split), measured in examined.items():
+        if measured["test"][headline] is None:
+            raise DataError(
+                f"arm {arm!r} has no {headline} on the test rows of split {split}: a class is missing there, or "
+                "nothing can be compared. Test on more rows (data.test), or keep data.stratify."
             )
 
 
