@@ -11,19 +11,31 @@
 from rightreasons.core._groups import sum_groups
 from rightreasons.data._asked import ColumnsError, NotNumbersError
 from rightreasons.data._dataset import SURVIVAL, Column, DataSet
+from rightreasons.data._drug_response import Alterations
 from rightreasons.data._fetch import data_folder
+from rightreasons.data._gene_knowledge import gene_annotation, reactome, read_gmt
 from rightreasons.data._images import corrupt, rescale
 from rightreasons.data._masks import read_masks
 from rightreasons.data._outline import outline
 from rightreasons.data._predefined import predefined
 from rightreasons.data._preprocessing import FittedColumn, Preprocessing
 from rightreasons.data._read import options, read
-from rightreasons.data._registry import describe, fetch, lexicon, load, names, where
+from rightreasons.data._registry import (
+    alterations,
+    describe,
+    drug_response,
+    fetch,
+    lexicon,
+    load,
+    names,
+    where,
+)
 from rightreasons.data._splits import Split, splits
 from rightreasons.data._text import bag_of_words
 
 __all__ = [
     "SURVIVAL",
+    "Alterations",
     "Column",
     "ColumnsError",
     "DataSet",
@@ -31,18 +43,23 @@ __all__ = [
     "NotNumbersError",
     "Preprocessing",
     "Split",
+    "alterations",
     "bag_of_words",
     "corrupt",
     "data_folder",
     "describe",
+    "drug_response",
     "fetch",
+    "gene_annotation",
     "lexicon",
     "load",
     "names",
     "options",
     "outline",
     "predefined",
+    "reactome",
     "read",
+    "read_gmt",
     "read_masks",
     "rescale",
     "splits",

