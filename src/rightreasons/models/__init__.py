@@ -21,6 +21,7 @@ from rightreasons.models._pretrained import freeze, load_weights
 from rightreasons.models._registry import build, names, seeded
 from rightreasons.models._resnet import ResNet
 from rightreasons.models._transformer import Transformer
+from rightreasons.models._trees import Trees
 
 __all__ = [
     "CNN",
@@ -28,6 +29,7 @@ __all__ = [
     "MLP",
     "ResNet",
     "Transformer",
+    "Trees",
     "activations",
     "build",
     "file_of",

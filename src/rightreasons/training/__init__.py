@@ -3,6 +3,8 @@
 from rightreasons.training._augment import Flip, Shift
 from rightreasons.training._differentiable import Differentiability, check_differentiable
 from rightreasons.training._engine import DoubleBackprop, Engine, Recompute
+from rightreasons.training._forest import GradientBoosting, RandomForest
+from rightreasons.training._linear import ElasticNet
 from rightreasons.training._loop import Fitted, fit
 from rightreasons.training._objective import Losses, Objective
 from rightreasons.training._penalty import Penalty, Step, Term
@@ -16,16 +18,19 @@ __all__ = [
     "Cosine",
     "Differentiability",
     "DoubleBackprop",
+    "ElasticNet",
     "Engine",
     "Exponential",
     "Fitted",
     "Flip",
+    "GradientBoosting",
     "Linear",
     "Losses",
     "Objective",
     "OneCycle",
     "Penalty",
     "Ramp",
+    "RandomForest",
     "Recompute",
     "Schedule",
     "Shift",
