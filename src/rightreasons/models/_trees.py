@@ -3,7 +3,7 @@
 Legend: B rows, p features, T trees, N most nodes of a tree, K outputs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
@@ -116,13 +116,3 @@ class Trees(nn.Module):
             if torch.equal(below_BT, node_BT):
                 return node_BT
             node_BT = below_BT
-
-
-def padded(rows: Sequence[Tensor]) -> Tensor:
-    """Tensors of different lengths as one, the shorter ones filled with zeros.
-
-    >>> padded([torch.ones(1), torch.ones(2)])
-    tensor([[1., 0.],
-            [1., 1.]])
-    """
-    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)

@@ -1,4 +1,4 @@
-"""What a recipe can name, and with which fields: models, tasks, priors, attributions, ways to train."""
+"""What a recipe can name, and with which fields: models, tasks, priors, attributions, peers, ways to train."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +27,7 @@ class Entry:
         own: fields of the recipe that the maker does not have, with their defaults and the values they may take.
         from_data: fields that the data decide where the recipe does not.
         words: values that a field may have besides the maker's, and that whoever builds it replaces.
+        varied: the field that an arm's weights are, of peers.
     """
 
     make: Callable[..., Any]
@@ -34,11 +35,21 @@ class Entry:
     own: Mapping[str, tuple[str, ...]] | None = None
     from_data: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
+    varied: str | None = None
 
     def parameters(self) -> dict[str, inspect.Parameter]:
         """The maker's parameters that a recipe can give."""
         found = inspect.signature(self.make).parameters
-        return {name: p for name, p in found.items() if self.fields is None or name in self.fields}
+        asked = found if self.fields is None else self.fields
+        return {name: p for name, p in found.items() if name in asked and name != self.varied}
+
+
+def _lasso(strength: float = 1.0) -> training.ElasticNet:
+    return training.ElasticNet(strength, l1_ratio=1.0)
+
+
+def _ridge(strength: float = 1.0) -> training.ElasticNet:
+    return training.ElasticNet(strength, l1_ratio=0.0)
 
 
 _EXPLAINED = ("output", "at")
@@ -92,6 +103,15 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "guided_grad_cam": Entry(attribution.GuidedGradCAM, fields=("layer", "upsample", "output")),
         "random_map": Entry(attribution.RandomMap),
         "edge_map": Entry(attribution.EdgeMap),
+    },
+    "peer": {
+        "lasso": Entry(_lasso, varied="strength"),
+        "ridge": Entry(_ridge, varied="strength"),
+        "elastic_net": Entry(training.ElasticNet, fields=("l1_ratio",), varied="strength"),
+        "gradient_boosting": Entry(
+            training.GradientBoosting, fields=("rounds", "depth", "subsample"), varied="rate"
+        ),
+        "random_forest": Entry(training.RandomForest, fields=("trees", "least"), varied="features"),
     },
     "optimizer": {
         "adam": Entry(torch.optim.Adam, fields=("lr", "betas", "eps", "weight_decay")),

@@ -167,6 +167,15 @@ class TermOf(Strict):
         return found if self.guidance is None else (*found, self.guidance.masks)
 
 
+class PeerName(Named):
+    """A classical model to compare networks with."""
+
+    kind: ClassVar[str] = "peer"
+
+
+VARIED = ("model", "optimizer")
+
+
 class Arm(Strict):
     """One way to train: terms next to the task's loss, and the weights that are tried for them.
 
@@ -174,7 +183,11 @@ class Arm(Strict):
         name: in results.
         description: what it is, in a sentence.
         terms: next to the task's loss.
-        weights: tried for them.
+        weights: values to try: weights of the terms, or of what is varied, or of the peer's own setting.
+        model: fields of the network that are other than the recipe's.
+        vary: model.FIELD or optimizer.FIELD that the weights are instead, such as model.dropout.
+        peer: a classical model of tables instead of a network; weights are the strength of its penalty (lasso, ridge,
+            elastic_net), its learning rate (gradient_boosting) or the share of features a node sees (random_forest).
         controls: arms to add with random knowledge of the same size: true, or kinds such as [random, degrees].
     """
 
@@ -182,6 +195,9 @@ class Arm(Strict):
     description: str = ""
     terms: list[TermOf] = []
     weights: list[float] = []
+    model: dict[str, Any] = {}
+    vary: str | None = None
+    peer: PeerName | None = None
     controls: bool | list[str] = False
 
     @field_validator("weights")
@@ -197,9 +213,23 @@ class Arm(Strict):
         return tuple(path for term in self.terms for path in term.files)
 
     @model_validator(mode="after")
-    def _weights_for_terms(self) -> "Arm":
-        if bool(self.terms) != bool(self.weights):
-            raise ValueError(f"arm {self.name!r} needs both terms and weights to try for them, or neither")
+    def _weights_for_something(self) -> "Arm":
+        trained = [key for key in ("terms", "vary", "peer") if getattr(self, key)]
+        if len(trained) > 1:
+            raise ValueError(
+                f"arm {self.name!r} has {' and '.join(trained)}, and its weights are for one: say one"
+            )
+        if bool(trained) != bool(self.weights):
+            raise ValueError(
+                f"arm {self.name!r} needs both terms and weights to try for them, or neither; instead of terms, "
+                "weights may be for a peer, or for what vary names"
+            )
+        if self.peer is not None and self.model:
+            raise ValueError(f"arm {self.name!r} is a peer and has no network, so model says nothing")
+        if self.vary is not None and self.vary.partition(".")[0] not in VARIED:
+            raise ValueError(
+                f"vary names model.FIELD or optimizer.FIELD, such as model.dropout; got {self.vary!r}"
+            )
         return self
 
 
@@ -301,6 +331,9 @@ class Recipe(Strict):
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError(f"arms must have different names; got {names}")
+        for arm in self.arms:
+            for weight in arm.weights or [None]:
+                self.of(arm, weight)
         counts = {arm.name: len(arm.weights) for arm in self.arms if arm.weights}
         if self.trials is not None:
             counts["trials"] = self.trials
@@ -313,6 +346,24 @@ class Recipe(Strict):
                 f"compare.against names no arm: {self.compare.against!r}. {did_you_mean(self.compare.against, names)}"
             )
         return self
+
+    def of(self, arm: Arm, weight: float | None) -> "Recipe":
+        """The recipe with the model and the optimizer that an arm has at one weight.
+
+        Raises: ValueError naming the field, and the closest one if there is none of that name.
+        """
+        kind, _, field = (arm.vary or "").partition(".")
+        varied = {field: weight} if arm.vary is not None and weight is not None else {}
+        model = self.model
+        if arm.model or kind == "model":
+            same = arm.model.get("name", model.name) == model.name
+            fields = {"name": model.name, **(model.fields if same else {}), **arm.model}
+            model = Model.model_validate(fields | (varied if kind == "model" else {}))
+        training = self.training
+        if kind == "optimizer":
+            changed = {"name": training.optimizer.name, **training.optimizer.fields, **varied}
+            training = training.model_copy(update={"optimizer": OptimizerName.model_validate(changed)})
+        return self.model_copy(update={"model": model, "training": training})
 
     @property
     def names_files(self) -> bool:

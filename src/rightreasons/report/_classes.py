@@ -17,7 +17,7 @@ _COLUMNS, _WORDS, _CLASSES = 12, 6, 20
 
 def section(source: Source) -> Section | None:
     """None where no output or label is a class, or where a table has one output: its columns are ranked once."""
-    if "class_maps" not in source.maps(source.arms[0]):
+    if not source.explained_arms or "class_maps" not in source.maps(source.explained_arms[0]):
         return None
     if source.kind == "numbers" or (source.kind == "table" and len(source.outputs) <= 2):
         return None
@@ -47,14 +47,14 @@ def mean_maps(source: Source, arm: Mapping[str, Any]) -> tuple[np.ndarray, np.nd
 def _images(source: Source) -> list[Any]:
     rows = []
     shape = (1, 1)
-    for arm in source.arms:
+    for arm in source.explained_arms:
         maps, counts = mean_maps(source, arm)
         shape = maps.shape[1:]
         cells = [
             Cell(
                 _pictures.of_map(each),
                 f"{arm['name']}: mean map of class {name}, {count} rows",
-                f"{count} rows" if arm is source.arms[0] else "",
+                f"{count} rows" if arm is source.explained_arms[0] else "",
             )
             for each, name, count in zip(maps, source.outputs, counts, strict=False)
         ]
@@ -72,7 +72,7 @@ def _images(source: Source) -> list[Any]:
 def _texts(source: Source) -> list[Any]:
     vocabulary = np.array(source.metrics["data"]["vocabulary"])
     rows = []
-    for arm in source.arms:
+    for arm in source.explained_arms:
         maps, _ = mean_maps(source, arm)
         rows.append([arm["name"], *(_strongest(each, vocabulary) for each in maps)])
     names = source.outputs[:_CLASSES]
@@ -92,7 +92,7 @@ def _strongest(attribution: np.ndarray, vocabulary: np.ndarray) -> str:
 
 def _columns(source: Source) -> list[Any]:
     """Importance of each column for each class: mean magnitude over the rows of the class."""
-    found = {arm["name"]: class_shares(source, arm) for arm in source.arms}
+    found = {arm["name"]: class_shares(source, arm) for arm in source.explained_arms}
     order = np.argsort(-np.mean([each.sum(1) for each in found.values()], axis=0), kind="stable")[:_COLUMNS]
     labels = [shorten(str(source.features[i]), 24) for i in order]
     names = [shorten(name, 14) for name in source.outputs[:_CLASSES]]

@@ -27,14 +27,14 @@ Shares = Mapping[str, np.ndarray]
 
 def section(source: Source) -> Section | None:
     """None for images and sequences: their maps are shown instead."""
-    if not source.features:
+    if not source.features or not source.explained_arms:
         return None
     what = {"table": "column", "text": "word"}.get(source.kind, "input")
     shares = {
         arm["name"]: np.stack(
             [share(source.maps(arm, split)["importance"]) for split in range(source.metrics["splits"])]
         )
-        for arm in source.arms
+        for arm in source.explained_arms
     }
     rows = min(source.recipe.explain.rows, source.metrics["rows"]["test"])
     explained = f"Explained: {source.output}."

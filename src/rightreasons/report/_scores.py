@@ -233,6 +233,8 @@ def _alike(axes: Sequence[Axes]) -> None:
 
 
 def _curve(axes: Axes, fits: Sequence[Sequence[float | None]], look: Look, label: str) -> None:
+    if not any(fits):  # a peer has no epochs
+        return
     length = max(len(fit) for fit in fits)
     rows = np.full((len(fits), length), np.nan)
     for row, fit in zip(rows, fits, strict=True):

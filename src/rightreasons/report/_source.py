@@ -54,6 +54,11 @@ class Source:
         return self.metrics["arms"]
 
     @property
+    def explained_arms(self) -> list[dict[str, Any]]:
+        """Those whose models have attributions; decision trees have none."""
+        return [arm for arm in self.arms if None not in arm["gini"]]
+
+    @property
     def names(self) -> list[str]:
         """Names of the arms."""
         return [arm["name"] for arm in self.arms]

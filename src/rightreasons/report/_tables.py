@@ -121,7 +121,7 @@ def cost_table(metrics: Mapping[str, Any]) -> Table:
                 f"{100 * mean(gaps):.1f} %" if gaps else "–",
                 number(mean(arm["total_variation"]), 0) if images else number(mean(arm["gini"]), 2),
                 str(arm["fits"]) + (f" ({arm['failed']} failed)" if arm["failed"] else ""),
-                f"{arm['steps']:,}",
+                "–" if arm["steps"] is None else f"{arm['steps']:,}",
                 duration(arm["seconds"]),
                 "–" if arm["plain_steps"] is None else f"{arm['plain_steps']:.1f}",
             ]

@@ -132,6 +132,8 @@ def _p(p: float) -> str:
 def sparsity_sentence(arm: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
     """How concentrated the global attribution is, next to the reference's."""
     ours, theirs = mean(arm["gini"]), mean(reference["gini"])
+    if ours != ours or theirs != theirs:
+        return "It has no attributions." if ours != ours else ""
     word = _compared(ours - theirs, 0.02, "more concentrated", "more spread out", "about as concentrated")
     return f"Its attributions are {word}: Gini coefficient {number(ours, 2)} against {number(theirs, 2)}."
 

@@ -12,11 +12,12 @@ from rightreasons import data, tasks
 from rightreasons.recipes import Recipe
 from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, npz, to_json, write_atomically
-from rightreasons.runs._fit import judge, outputs_of, saved_model
-from rightreasons.runs._maps import explained
+from rightreasons.runs._fit import arm_of, judge, outputs_of, saved_model
+from rightreasons.runs._maps import explained, unexplained
 from rightreasons.runs._plan import Fit, seed_of
 from rightreasons.runs._rows import parts as parts_of
 from rightreasons.runs._terms import attribution_of
+from rightreasons.runs._ways import way_of
 
 _KINDS: tuple[Literal["gaussian", "salt_and_pepper"], ...] = ("gaussian", "salt_and_pepper")
 _FORM = 2
@@ -32,10 +33,14 @@ def key_of(recipe: Recipe, fit: Fit) -> str:
 def examine(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     """Measure, save the maps, then the result: a result on disk means that all is measured."""
     parts, task = parts_of(recipe, fit.split), material.task_of(recipe)
-    model = saved_model(recipe, material.Form.of(parts.train, task), run.model_file(fit.id))
-    method = attribution_of(recipe.explain.attribution, parts.train.x)
-    draws = torch.Generator().manual_seed(seed_of(recipe.seed, "explain", fit.split))
-    attributed, maps = explained(recipe, model, task, method, parts.test, draws)
+    form = material.Form.of(parts.train, task)
+    model = saved_model(recipe, fit.arm, fit.weight, form, run.model_file(fit.id))
+    if way_of(arm_of(recipe, fit.arm)).explains:
+        method = attribution_of(recipe.explain.attribution, parts.train.x)
+        draws = torch.Generator().manual_seed(seed_of(recipe.seed, "explain", fit.split))
+        attributed, maps = explained(recipe, model, task, method, parts.test, draws)
+    else:
+        attributed, maps = unexplained(parts.test)
     outputs = outputs_of(model, parts.test.x)
     result = {
         "id": fit.id,

@@ -198,7 +198,7 @@ def load(
     about = metrics["data"]
     chosen = next(each for each in metrics["arms"] if each["name"] == arm)["chosen"][split]
     form = material.Form(tuple(about["form"]["shape"]), about["form"]["outputs"], about["form"]["vocabulary"])
-    model = saved_model(recipe, form, directory.model_file(chosen["id"]))
+    model = saved_model(recipe, arm, chosen["weight"], form, directory.model_file(chosen["id"]))
     return Trained(
         directory,
         recipe,

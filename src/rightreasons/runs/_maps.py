@@ -70,6 +70,13 @@ def explained(
     return result, kept | _class_means(per_place, _classes(y, target), _count(test, task))
 
 
+def unexplained(test: data.DataSet) -> tuple[dict[str, Any], Kept]:
+    """The same for a model that has no attributions: no figure, no map."""
+    nothing = dict.fromkeys(("gap", "relative_gap", "gini"))
+    named = {"features": list(test.groups)} if test.columns else {}
+    return {"explained_rows": 0, "explain_seconds": 0.0, **nothing, **named}, {"rows": np.zeros(0, np.int64)}
+
+
 def _rows(test: data.DataSet, recipe: Recipe) -> Int64[Tensor, " n"]:
     """Which test rows are explained: the examples that are shown come first."""
     shown = torch.arange(0) if test.columns else examples(test.y, recipe.explain.examples)

@@ -69,16 +69,18 @@ def versions() -> dict[str, str]:
 
 def _fit(recipe: Recipe, arm: Arm, split: int, trial: int) -> Fit:
     weight = arm.weights[trial] if arm.weights else None
-    own = recipe.training.seed
-    seed = seed_of(recipe.seed if own is None else own, "fit", split, trial)
+    base = recipe.training.seed
+    seed = seed_of(recipe.seed if base is None else base, "fit", split, trial)
     of_others = {f"file {path}" for other in recipe.arms for path in other.files if path not in arm.files}
+    own = recipe.of(arm, weight)
     decides = {
         "data": recipe.data.model_dump(mode="json", exclude=_DECIDE_NOTHING),
         "task": recipe.task and recipe.task.model_dump(mode="json"),
-        "model": recipe.model.model_dump(mode="json"),
+        "model": own.model.model_dump(mode="json"),
         "pretrained": recipe.pretrained.model_dump(mode="json", exclude={"weights"}),
         "files": {key: digest for key, digest in recipe.files.items() if key not in of_others},
-        "training": recipe.training.model_dump(mode="json", exclude=recipe.training.DECIDE_NOTHING),
+        "training": own.training.model_dump(mode="json", exclude=recipe.training.DECIDE_NOTHING),
+        "peer": arm.peer and arm.peer.model_dump(mode="json"),
         "terms": [term.model_dump(mode="json") for term in arm.terms],
         "fit": [recipe.seed, split, weight, seed],
         "versions": versions(),

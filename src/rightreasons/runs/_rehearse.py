@@ -5,17 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rightreasons.core._errors import DivergedError, RecipeError, RightReasonsError
-from rightreasons.data import DataSet
-from rightreasons.recipes import Arm, Recipe
+from rightreasons.core._errors import RecipeError, RightReasonsError
+from rightreasons.recipes import Recipe
 from rightreasons.recipes._extras import require
 from rightreasons.runs import _material as material
-from rightreasons.runs._fit import fitted, objective_of
-from rightreasons.runs._rows import Parts, index_of, parts, require_splits, rows_of
-from rightreasons.runs._terms import Terms, attribution_of, terms_of
-from rightreasons.training._checks import check_batches
-
-FEW = 8
+from rightreasons.runs._rows import index_of, parts, require_splits, rows_of
+from rightreasons.runs._terms import attribution_of
+from rightreasons.runs._ways import way_of
 
 
 def rehearse(recipe: Recipe, devices: int = 1) -> None:
@@ -35,9 +31,7 @@ def rehearse(recipe: Recipe, devices: int = 1) -> None:
         raise RecipeError(f"{recipe.name}: {_line(error)}") from error
     for arm in recipe.arms:
         try:
-            _one_step(recipe, arm, found, devices)
-        except DivergedError:  # that is a result of a fit, not a mistake of the recipe
-            continue
+            way_of(arm).rehearse(recipe, found, task, devices)
         except (
             RightReasonsError,
             ValueError,
@@ -52,31 +46,6 @@ def rehearse(recipe: Recipe, devices: int = 1) -> None:
         raise RecipeError(f"{recipe.name}: explain: {_line(error)}") from error
 
 
-def _one_step(recipe: Recipe, arm: Arm, found: Parts, devices: int) -> None:
-    how, task = recipe.training, material.task_of(recipe, found.train)
-    model = material.model_of(recipe, material.Form.of(found.train, task), seed=0)
-    terms = terms_of(recipe, arm, arm.weights[-1] if arm.weights else None, split=0)
-    objective = objective_of(recipe, terms, model, task)
-    check_batches(objective, len(found.train), how.batch_size or len(found.train), how.drop_last, devices)
-    coupled = [term.name for term in objective.terms if getattr(term, "coupled", False)]
-    if coupled and how.accumulate > 1:
-        raise RecipeError(
-            f"{coupled[0]} depends on the batch as a whole, so accumulate: {how.accumulate} would train with another "
-            "penalty. Use larger batches, or a prior at the sample level."
-        )
-    if terms.guidance is not None and how.augment:
-        raise RecipeError(
-            "training.augment moves pictures, and masks would stay where they are. Leave one of them out."
-        )
-    short = how.model_copy(
-        update={"epochs": 1, "batch_size": None, "accumulate": 1, "drop_last": False, "patience": None}
-    )
-    few = Parts(_few(found.train), _few(found.validation), _few(found.test))
-    guidance = None if terms.guidance is None else terms.guidance[: len(few.train)]
-    short_recipe = recipe.model_copy(update={"training": short})
-    fitted(short_recipe, Terms(terms.terms, guidance), model, task, few, seed=0)
-
-
 def _require_on_inputs(maps: Any, x: Tensor) -> None:
     """Raise unless maps of a table or of pictures have their shape, or one channel."""
     got = list(maps.shape[1:]) if isinstance(maps, Tensor) else [0]
@@ -86,10 +55,6 @@ def _require_on_inputs(maps: Any, x: Tensor) -> None:
             f"maps must be of the inputs' shape {tuple(x.shape[1:])} to be shown on them, or have one channel; got "
             f"{tuple(got)}. Leave out at, or upsample the map."
         )
-
-
-def _few(rows: DataSet) -> DataSet:
-    return rows.rows(torch.arange(min(FEW, len(rows))))
 
 
 def _require_balance(recipe: Recipe) -> None:

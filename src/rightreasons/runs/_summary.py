@@ -42,7 +42,8 @@ def summarise(
     reference_step = next(arm["seconds_per_step"] for arm in arms if arm["name"] == recipe.reference)
     plain = not next(arm for arm in recipe.arms if arm.name == recipe.reference).terms
     for arm in arms:
-        arm["plain_steps"] = arm["seconds_per_step"] / reference_step if plain and reference_step else None
+        known = plain and reference_step and arm["seconds_per_step"] is not None
+        arm["plain_steps"] = arm["seconds_per_step"] / reference_step if known else None
     return {
         "name": recipe.name,
         "headline": task.headline,
@@ -91,6 +92,7 @@ def _arm(
     taken = [chosen[name, split] for split in range(recipe.data.splits)]
     measured = [examined[name, split] for split in range(recipe.data.splits)]
     scores = [each["test"][headline] for each in measured]
+    peer = taken[0]["steps"] is None  # fitted by its own algorithm
     return {
         "name": name,
         "chosen": [
@@ -107,9 +109,9 @@ def _arm(
         "relative_gap": [each["relative_gap"] for each in measured],
         "fits": len(own),
         "failed": len(own) - len(done),
-        "steps": sum(result["steps"] for result in done),
+        "steps": None if peer else sum(result["steps"] for result in done),
         "seconds": sum(result["seconds"] for result in done),
-        "seconds_per_step": median(result["seconds"] / result["steps"] for result in done),
+        "seconds_per_step": None if peer else median(result["seconds"] / result["steps"] for result in done),
     }
 
 

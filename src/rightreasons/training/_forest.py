@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from rightreasons.core._errors import InputError, MissingExtraError
-from rightreasons.models._trees import Link, Trees, padded
+from rightreasons.models import Trees
 from rightreasons.tasks import Binary, MultiClass, Regression, Task
 
-Labelled = tuple[Float[Tensor, "n p"], Shaped[Tensor, "n ..."]]
+Labelled = tuple[Float[Tensor, "_ p"], Shaped[Tensor, "..."]]
 
 
 @final
@@ -122,7 +123,7 @@ class RandomForest:
         ).fit(*_arrays(train), sample_weight=_row_weights(task, train[1]))
         parts = [_tensors(tree) for tree in grown.estimators_]
         outputs = parts[0]["value"].shape[1]  # a binary forest has a probability for each of two classes
-        link: Link = "identity" if numeric else "logit" if isinstance(task, Binary) else "log"
+        link = "identity" if numeric else "logit" if isinstance(task, Binary) else "log"
         offset = torch.zeros(outputs, dtype=torch.float64)
         return Trees(**_stacked(parts), offset=offset, scale=1 / self.trees, link=link), self.trees
 
@@ -191,7 +192,7 @@ def _tensors(estimator: Any, output: int = 0, outputs: int = 1) -> dict[str, Ten
 
 
 def _stacked(parts: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
-    return {name: padded([part[name] for part in parts]) for name in parts[0]}
+    return {name: pad_sequence([part[name] for part in parts], batch_first=True) for name in parts[0]}
 
 
 def _sklearn() -> Any:
