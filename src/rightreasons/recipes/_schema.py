@@ -10,7 +10,7 @@ from rightreasons.recipes import _names
 from rightreasons.recipes._base import Named, Strict
 from rightreasons.recipes._beliefs import Belief
 from rightreasons.recipes._data import Data
-from rightreasons.recipes._training import Training, WeightingName
+from rightreasons.recipes._training import OptimizerName, Training, WeightingName
 
 
 class Model(Named):
