@@ -39,3 +39,15 @@ def rows(count: int, *shape: int, seed: int = 1) -> Tensor:
 
 def generator(seed: int = 5) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def copies(model: nn.Module) -> dict[str, Tensor]:
+    """What a model holds, to compare with later."""
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def check_untouched(model: nn.Module, values: dict[str, Tensor], training: bool) -> None:
+    assert all(m.training is training for m in model.modules())
+    assert all(torch.equal(value, values[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())

@@ -22,7 +22,7 @@ from rightreasons.attacks import (
     TopK,
 )
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError, TargetError
-from tests.attacks.networks import NORMS, cnn, generator, mlp, rows
+from tests.attacks.networks import NORMS, check_untouched, cnn, copies, generator, mlp, rows
 from tests.attacks.oracles import top_k_attack
 
 REGION = torch.zeros(6, 6, dtype=torch.bool)
@@ -85,24 +85,41 @@ def test_results_are_what_they_say(attack: AttributionAttack, x: Tensor, y: Tens
 @settings(max_examples=20)
 @given(
     name=st.sampled_from(sorted(ATTACKS)),
+    aimless=st.booleans(),
     norm=st.sampled_from(NORMS),
     eps=st.floats(0.001, 0.6),
     seed=st.integers(0, 99),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     restarts=st.integers(1, 2),
+    training=st.booleans(),
 )
-def test_ball_bounds_and_label_hold(
-    name: str, norm: Norm, eps: float, seed: int, dtype: torch.dtype, restarts: int
+def test_invariants(
+    name: str,
+    aimless: bool,
+    norm: Norm,
+    eps: float,
+    seed: int,
+    dtype: torch.dtype,
+    restarts: int,
+    training: bool,
 ) -> None:
     attack = replace(ATTACKS[name], norm=norm, eps=eps, restarts=restarts, steps=3)
-    x, model = rows(4, 2, 6, 6, seed=seed).to(dtype), cnn().to(dtype)
+    x, model = rows(4, 2, 6, 6, seed=seed).to(dtype), cnn().to(dtype).train(training)
     y = model(x).argmax(1)
-    found = attack(model, x, y, attribution=rr.Gradient(), generator=generator(seed))
+    values, clean = copies(model), x.clone()
+    search = RandomSign(attack) if aimless else attack
+    found, again = (
+        search(model, x, y, attribution=rr.Gradient(), generator=generator(seed)) for _ in range(2)
+    )
     moved = found.adversarial.double() - x.double()
     assert bool((attack.norm.size(moved) <= eps).all())
     assert float(found.adversarial.min()) >= 0
     assert float(found.adversarial.max()) <= 1
     assert torch.equal(model(found.adversarial).argmax(1), y)
+    assert torch.equal(found.adversarial, again.adversarial)
+    assert found.status == again.status
+    assert torch.equal(x, clean)
+    check_untouched(model, values, training)
 
 
 @every_attack
@@ -121,19 +138,15 @@ def test_same_generator_same_result_whatever_the_chunk_and_the_global_state(
         assert again.status == first.status
 
 
-def test_model_is_left_as_found(x: Tensor, y: Tensor) -> None:
+def test_layers_and_inputs_are_left_as_found(x: Tensor, y: Tensor) -> None:
     model = cnn().train()
-    values = {name: value.clone() for name, value in model.state_dict().items()}
-    before = x.clone()
+    values, before = copies(model), x.clone()
     for method in (rr.Gradient(), rr.Gradient(at="0")):
         with torch.no_grad():
             attack = TopK(k=2, eps=0.1, steps=2, reduce=lambda maps: maps.abs().sum(1))
             attack(model, x, y, attribution=method)
     assert torch.equal(x, before)
-    assert all(m.training for m in model.modules())
-    assert all(torch.equal(v, values[name]) for name, v in model.state_dict().items())
-    assert all(p.grad is None and p.requires_grad for p in model.parameters())
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    check_untouched(model, values, training=True)
 
 
 @pytest.mark.parametrize("radius", [0, 1])
@@ -175,6 +188,30 @@ def test_misclassified_rows_are_excluded_and_reported(x: Tensor, y: Tensor) -> N
     assert torch.equal(found.adversarial[2], x[2])
     assert found.after[2] == found.before[2]
     assert (found.summary.attacked, found.summary.excluded) == (7, 1)
+
+
+@pytest.mark.parametrize("name", ["top-k", "lens", "centre", "rank"])
+def test_rows_whose_clean_map_is_all_zero_are_excluded_and_reported(name: str, x: Tensor, y: Tensor) -> None:
+    def flat_in_row_1(model: nn.Module, x: Tensor, y: Tensor, **call: object) -> Tensor:
+        maps = rr.Gradient()(model, x, y, create_graph=True)
+        assert isinstance(maps, Tensor)
+        return maps * (x - blank).square().flatten(1).sum(1).ge(0.1).reshape(-1, 1, 1, 1)
+
+    blank = x[1]
+    found = ATTACKS[name](cnn(), x, y, attribution=flat_in_row_1, generator=generator())
+    assert found.status[1] == "excluded"
+    assert found.before[1].isnan()
+    assert torch.equal(found.adversarial[1], x[1])
+    assert found.summary.attacked == 7
+    assert found.summary.all == pytest.approx(float(found.after[[0, *range(2, 8)]].mean()))
+
+
+def test_maps_with_nan_are_an_error(x: Tensor, y: Tensor) -> None:
+    def broken(model: nn.Module, x: Tensor, y: Tensor, **call: object) -> Tensor:
+        return torch.full_like(x, torch.nan)
+
+    with pytest.raises(InputError, match="NaN or infinite entries in 8 of 8 rows"):
+        TopK(k=6, **BALL)(cnn(), x, y, attribution=broken)
 
 
 def test_a_batch_of_only_misclassified_rows_is_reported(x: Tensor, y: Tensor) -> None:

@@ -3,11 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from rightreasons.attacks import FGSM, PGD, Linf, Loss, Norm
 from rightreasons.core._errors import InputError, ShapeError, TargetError
-from tests.attacks.networks import NORMS, cnn, generator, mlp, rows
+from tests.attacks.networks import NORMS, check_untouched, cnn, copies, generator, mlp, rows
 
 
 def naive_pgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, step: float, steps: int) -> Tensor:
@@ -136,14 +138,44 @@ def test_evaluations_are_the_rows_that_ran() -> None:
     assert found.evaluations == 4 + 4 * 3 * 6
 
 
-def test_model_and_inputs_are_left_as_found() -> None:
-    model, x = cnn().train(), rows(3, 2, 6, 6)
-    before, values = x.clone(), [p.clone() for p in model.parameters()]
+@settings(max_examples=30)
+@given(
+    norm=st.sampled_from(NORMS),
+    eps=st.floats(0, 0.8),
+    loss=st.sampled_from(["cross_entropy", "margin"]),
+    restarts=st.integers(1, 3),
+    targeted=st.booleans(),
+    seed=st.integers(0, 99),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    training=st.booleans(),
+)
+def test_invariants(
+    norm: Norm,
+    eps: float,
+    loss: Loss,
+    restarts: int,
+    targeted: bool,
+    seed: int,
+    dtype: torch.dtype,
+    training: bool,
+) -> None:
+    model, x, y = (
+        cnn().to(dtype).train(training),
+        rows(3, 2, 6, 6, seed=seed).to(dtype),
+        torch.tensor([0, 1, 2]),
+    )
+    values, clean = copies(model), x.clone()
+    ball = {"norm": norm, "eps": eps, "bounds": (0.0, 1.0)}
+    attack = PGD(**ball, steps=3, loss=loss, restarts=restarts, targeted=targeted)
     with torch.no_grad():
-        PGD(eps=0.1, steps=3)(model, x, torch.tensor([0, 1, 2]))
-    assert torch.equal(x, before)
-    assert all(m.training for m in model.modules())
-    assert all(p.grad is None and torch.equal(p, v) for p, v in zip(model.parameters(), values, strict=True))
+        found, again = (attack.run(model, x, y, generator=generator(seed)) for _ in range(2))
+    assert bool((norm.size(found.adversarial.double() - x.double()) <= eps).all())
+    assert float(found.adversarial.min()) >= 0
+    assert float(found.adversarial.max()) <= 1
+    assert torch.equal(found.success, (model(found.adversarial).argmax(1) == y) == targeted)
+    assert torch.equal(found.adversarial, again.adversarial)
+    assert torch.equal(x, clean)
+    check_untouched(model, values, training)
 
 
 def test_keywords_follow_their_rows() -> None:
