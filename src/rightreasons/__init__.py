@@ -5,8 +5,8 @@
     maps = rr.ExpectedGradients(references)(model, x, y)
 
 Attribution methods, estimators and quadratures are here, and `load`, which returns the network of a run; `rr.priors`,
-`rr.training`, `rr.tasks`, `rr.metrics`, `rr.attacks`, `rr.models`, `rr.data`, `rr.stats`, `rr.plot`, `rr.recipes`
-and `rr.runs` hold the rest.
+`rr.training`, `rr.tasks`, `rr.metrics`, `rr.attacks`, `rr.audit`, `rr.models`, `rr.data`, `rr.stats`, `rr.plot`,
+`rr.recipes` and `rr.runs` hold the rest.
 """
 
 from importlib import import_module as _import_module
@@ -44,6 +44,7 @@ __all__ = [
 
 _PACKAGES = (
     "attacks",
+    "audit",
     "data",
     "integrations",
     "metrics",

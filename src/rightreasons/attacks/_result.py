@@ -1,5 +1,6 @@
 """What an attack on attributions found, row by row, with failures kept apart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import nan
@@ -86,6 +87,27 @@ class AttributionAttackResult:
     lower_is_stronger: bool
     evaluations: AttackEvaluations
     unsmoothed: tuple[str, ...]
+
+    @staticmethod
+    def joined(parts: "Sequence[AttributionAttackResult]") -> "AttributionAttackResult":
+        """The results of one attack on several batches as that of one batch.
+
+        Args:
+            parts: in order, at least one, with inputs and maps of one shape.
+        """
+        first = parts[0]
+        evaluations = (sum(each) for each in zip(*(part.evaluations for part in parts), strict=True))
+        return AttributionAttackResult(
+            adversarial=torch.cat([part.adversarial for part in parts]),
+            before=torch.cat([part.before for part in parts]),
+            after=torch.cat([part.after for part in parts]),
+            status=tuple(status for part in parts for status in part.status),
+            clean_maps=torch.cat([part.clean_maps for part in parts]),
+            maps=torch.cat([part.maps for part in parts]),
+            lower_is_stronger=first.lower_is_stronger,
+            evaluations=AttackEvaluations(*evaluations),
+            unsmoothed=tuple(sorted({name for part in parts for name in part.unsmoothed})),
+        )
 
     def rows(self, *statuses: Status) -> Bool[Tensor, "B"]:
         """Which rows ended with one of these."""

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from rightreasons import __version__
+from rightreasons.cli._attack import attack
 from rightreasons.cli._compare import compare
 from rightreasons.cli._data import data
 from rightreasons.cli._evaluate import evaluate
@@ -47,5 +48,6 @@ app.command()(compare)
 app.command()(export)
 app.command()(predict)
 app.command()(evaluate)
+app.command()(attack)
 app.add_typer(data, name="data")
 app.command()(schema)

@@ -1,5 +1,7 @@
 """Live progress on a terminal, a line now and then elsewhere."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from types import TracebackType
 
@@ -8,6 +10,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -18,6 +21,44 @@ from rightreasons.runs import Progress as RunProgress
 
 _SECONDS_BETWEEN_LINES = 10.0
 _VERBS = {"train": "training", "examine": "measuring"}
+
+
+@contextmanager
+def counting(what: str, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+    """Shows how far work without stages is; what it yields is called with what is done and what there is to do.
+
+    Args:
+        what: is being done.
+        console: where to; None: standard error.
+    """
+    console = console or Console(stderr=True, highlight=False)
+    started = spoken = monotonic()
+    with _bars(console) as bars:
+        bar = bars.add_task(what, total=None)
+
+        def tell(done: int, total: int) -> None:
+            nonlocal spoken
+            bars.update(bar, completed=done, total=total)
+            if not console.is_terminal and (done == total or monotonic() - spoken > _SECONDS_BETWEEN_LINES):
+                spoken = monotonic()
+                seconds = f"({spoken - started:.0f} s)"
+                console.print(f"{what}: {done}/{total} {seconds}", soft_wrap=True, markup=False)
+
+        yield tell
+
+
+def _bars(console: Console, *more: ProgressColumn) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        *more,
+        console=console,
+        disable=not console.is_terminal,
+    )
 
 
 class Display:
@@ -32,17 +73,7 @@ class Display:
         self.name = name
         self.console = console or Console(stderr=True, highlight=False)
         self.live = self.console.is_terminal
-        self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[last]}", style="dim"),
-            console=self.console,
-            disable=not self.live,
-        )
+        self.bars = _bars(self.console, TextColumn("{task.fields[last]}", style="dim"))
         self.tasks: dict[str, TaskID] = {}
         self.started = self.spoken = monotonic()
 

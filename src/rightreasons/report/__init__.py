@@ -4,11 +4,13 @@ from rightreasons.recipes._extras import require as _require
 
 _require("report", "matplotlib", "jinja2")
 
+from rightreasons.report._attack import attack_figure  # noqa: E402
 from rightreasons.report._comparison import render_comparison, write_comparison  # noqa: E402
 from rightreasons.report._index import render_index, runs_in, write_index  # noqa: E402
 from rightreasons.report._page import render, write  # noqa: E402
 
 __all__ = [
+    "attack_figure",
     "render",
     "render_comparison",
     "render_index",

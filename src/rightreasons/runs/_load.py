@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any, Literal, final
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from rightreasons import attribution, data, tasks
@@ -119,11 +120,16 @@ class Trained:
 
         Args:
             named: a name, or one with fields; None: the method of the recipe.
+
+        Raises: InputError for an unknown name, or one that needs fields.
         """
         if named is None:
             named = self.recipe.explain.attribution
         elif isinstance(named, str):
-            named = AttributionName.model_validate(named)
+            try:
+                named = AttributionName.model_validate(named)
+            except ValidationError as error:
+                raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
         needs_rows = named.fields.get("references") == "train"
         return attribution_of(named, self.parts.train.x if needs_rows else torch.empty(0))
 

@@ -1,0 +1,70 @@
+"""The table of a robustness measurement, for terminals and for files."""
+
+from math import isnan
+from typing import Any
+
+from rightreasons.audit._robustness import Robustness
+from rightreasons.stats import Interval
+
+
+def robustness_columns(found: Robustness) -> dict[str, list[Any]]:
+    """The table in columns: one line for each row and measure, for `rr.runs.write_table`."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("row", "measure", "mean", "low", "high", "inputs")}
+    for row, measures in found.table.items():
+        for measure, cell in measures.items():
+            for name, value in zip(
+                columns, (row, measure, cell.mean, cell.low, cell.high, cell.n), strict=True
+            ):
+                columns[name].append(value)
+    return columns
+
+
+def robustness_text(found: Robustness) -> str:
+    """The table and what is needed to read it, as text."""
+    measures = list(next(iter(found.table.values())))
+    lines = [["", *measures]]
+    lines += [[row, *(_cell(cells[name]) for name in measures)] for row, cells in found.table.items()]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([_head(found), "", *table, "", *_notes(found)])
+
+
+def _cell(cell: Interval) -> str:
+    if isnan(cell.mean):
+        return "undefined"
+    between = "" if isnan(cell.low) else f" [{cell.low:.2f}, {cell.high:.2f}]"
+    return f"{cell.mean:.2f}{between}"
+
+
+def _head(found: Robustness) -> str:
+    summary = found.found.summary
+    excluded = f", {summary.excluded} left out (misclassified, or without a map)" if summary.excluded else ""
+    window = "" if found.window is None else f", window {found.window}"
+    return (
+        f"{found.attack!r} on {type(found.attribution).__name__}: {summary.attacked} rows attacked{excluded}; "
+        f"k = {found.k:g}{window}; means and 95 % intervals over rows"
+    )
+
+
+def _notes(found: Robustness) -> list[str]:
+    notes = []
+    for name, result in (("attack", found.found), ("random perturbation", found.control)):
+        if result.summary.failure_rate > 0:
+            notes.append(
+                f"The {name} failed on {result.summary.failure_rate:.0%} of the rows: clean map there."
+            )
+    few = found.found.summary.attacked
+    for row, measures in found.table.items():
+        for measure, cell in measures.items():
+            if cell.n < few:
+                notes.append(
+                    f"{measure} of {row} is defined for {cell.n} of {few} rows: chance above .99 elsewhere."
+                )
+    notes.append(
+        "1 is an unchanged map, centre shift apart. Less uniform, less unrelated: 0 is what random positions, or the "
+        "maps of other rows, give; below 0 a map shares less with its own than with others."
+    )
+    return notes

@@ -1,0 +1,125 @@
+"""An attack next to its controls."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import rightreasons as rr
+from rightreasons.attacks import MassCentre, RandomSign, Status, TopK
+from rightreasons.audit import CONTROLS, robustness, robustness_columns, robustness_text
+from rightreasons.core._errors import InputError
+from rightreasons.metrics import lens, spearman, topk_intersection
+from tests.attacks.networks import cnn, generator, mlp, rows
+
+ATTACK = TopK(k=6, eps=0.2, steps=6, bounds=(0.0, 1.0))
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return rows(8, 2, 6, 6)
+
+
+@pytest.fixture
+def y(x: Tensor) -> Tensor:
+    return cnn()(x).argmax(1)
+
+
+def test_values_are_the_metrics_of_what_was_compared(x: Tensor, y: Tensor) -> None:
+    y[3] = (y[3] + 1) % 3
+    method = rr.Gradient()
+    found = robustness(cnn(), x, y, attribution=method, attack=ATTACK, k=6, generator=generator(), block=3)
+    kept = torch.tensor([i for i in range(8) if i != 3])
+    assert found.found.status[3] == Status.EXCLUDED
+    assert list(found.values) == ["attack", *CONTROLS]
+    clean, after = method(cnn(), x[kept], y[kept]), method(cnn(), found.found.adversarial[kept], y[kept])
+    assert isinstance(clean, Tensor)
+    assert isinstance(after, Tensor)
+    measures = found.values["attack"]
+    torch.testing.assert_close(measures["top-k"], topk_intersection(clean, after, 6))
+    torch.testing.assert_close(measures["LENS"], lens(clean, after, 6).observed)
+    torch.testing.assert_close(measures["LENS less unrelated"], lens(clean, after, 6).adjusted)
+    torch.testing.assert_close(
+        measures["LENS less uniform"], lens(clean, after, 6, adjust="uniform").adjusted
+    )
+    torch.testing.assert_close(
+        found.values["another row's map"]["Spearman"], spearman(clean, clean.roll(1, 0))
+    )
+    torch.testing.assert_close(measures["top-k"], found.found.after[kept])
+
+
+def test_the_attack_does_more_than_its_control_and_noise_is_at_chance(x: Tensor, y: Tensor) -> None:
+    table = robustness(
+        cnn(), x, y, attribution=rr.Gradient(), attack=ATTACK, k=6, generator=generator()
+    ).table
+    assert table["attack"]["top-k"].mean < table["random perturbation"]["top-k"].mean
+    noise = table["white noise"]["LENS less uniform"]
+    assert noise.low < 0 < noise.high
+    assert noise.n == 8
+
+
+def test_maps_of_random_methods_have_the_same_draws_in_attack_and_control(x: Tensor, y: Tensor) -> None:
+    method = rr.ExpectedGradients(rows(10, 2, 6, 6, seed=3), samples=4)
+    still = TopK(k=6, eps=0.0, steps=1)
+    found = robustness(cnn(), x, y, attribution=method, attack=still, k=6, generator=generator())
+    for name in ("attack", "random perturbation"):
+        assert found.values[name]["top-k"].tolist() == [1.0] * 8
+
+
+def test_tables_have_no_windows(x: Tensor) -> None:
+    model, x = mlp(nn.Tanh), rows(6, 6)
+    attack = TopK(k=2, eps=0.3, steps=4)
+    found = robustness(model, x, model(x).argmax(1), attribution=rr.Gradient(), attack=attack, k=2)
+    assert found.window is None
+    assert list(found.table["attack"]) == ["top-k", "top-k less uniform", "top-k less unrelated", "Spearman"]
+
+
+def test_same_generator_same_values_and_progress_is_told(x: Tensor, y: Tensor) -> None:
+    told: list[tuple[int, int]] = []
+    run = partial(robustness, cnn(), x, y, attribution=rr.Gradient(), attack=MassCentre(eps=0.1, steps=2))
+    first = run(generator=generator(), block=3, progress=lambda done, total: told.append((done, total)))
+    again = run(generator=generator(), block=3)
+    assert torch.equal(first.values["attack"]["centre shift"], again.values["attack"]["centre shift"])
+    assert told == [(3, 16), (6, 16), (9, 16), (12, 16), (14, 16), (16, 16)]
+
+
+def test_text_and_columns_say_the_same(x: Tensor, y: Tensor) -> None:
+    y[0] = (y[0] + 1) % 3
+    found = robustness(cnn(), x, y, attribution=rr.Gradient(), attack=ATTACK, k=6, generator=generator())
+    text, columns = robustness_text(found), robustness_columns(found)
+    assert "7 rows attacked, 1 left out" in text
+    assert len(columns["row"]) == 4 * 6
+    cell = found.table["attack"]["top-k"]
+    assert f"{cell.mean:.2f} [{cell.low:.2f}, {cell.high:.2f}]" in text
+    place = list(zip(columns["row"], columns["measure"], strict=True)).index(("attack", "top-k"))
+    assert columns["mean"][place] == cell.mean
+
+
+def test_failures_and_undefined_rows_are_said(x: Tensor, y: Tensor) -> None:
+    still = TopK(k=30, eps=0.0, steps=1)
+    found = robustness(cnn(), x, y, attribution=rr.Gradient(), attack=still, k=30, window=3)
+    text = robustness_text(found)
+    assert "The attack failed on 100% of the rows" in text
+    assert "LENS less unrelated of attack is defined for 0 of 8 rows: chance above .99 elsewhere" in text
+    assert "undefined" in text
+
+
+def test_joined_results_are_those_of_one_batch(x: Tensor, y: Tensor) -> None:
+    control = RandomSign(ATTACK)
+    parts = [control(cnn(), x[i], y[i], attribution=rr.Gradient()) for i in (slice(5), slice(5, 8))]
+    joined = type(parts[0]).joined(parts)
+    assert joined.adversarial.shape == x.shape
+    assert joined.status == parts[0].status + parts[1].status
+    assert joined.evaluations == tuple(map(sum, zip(parts[0].evaluations, parts[1].evaluations, strict=True)))
+    assert joined.unsmoothed == parts[0].unsmoothed
+
+
+def test_what_cannot_be_measured(x: Tensor, y: Tensor) -> None:
+    run = partial(robustness, cnn(), attribution=rr.Gradient(), attack=ATTACK)
+    with pytest.raises(
+        InputError, match="0 of 8 rows can be attacked: the others are not predicted as their label"
+    ):
+        run(x, (y + 1) % 3)
+    with pytest.raises(InputError, match="block is how many rows are attacked at once, at least 1; got 0"):
+        run(x, y, block=0)
