@@ -39,6 +39,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    devices: Annotated[
+        int,
+        typer.Option(
+            "--devices",
+            min=1,
+            metavar="N",
+            help="Processes that train each fit together, for long fits; --workers counts them all.",
+        ),
+    ] = 1,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,7 +76,7 @@ def train(
     for recipe in read_first:
         to = _directory(recipe.name, output, len(read_first))
         with Display(recipe.name) as display:
-            finished = runs.run(recipe, to, workers=workers, listen=display)
+            finished = runs.run(recipe, to, workers=workers, devices=devices, listen=display)
         pages.append(page_of(finished.path) if report else finished.path)
     for page in pages:
         typer.echo(f"{'Report' if report else 'Run'}: {page}")

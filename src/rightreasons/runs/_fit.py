@@ -20,7 +20,7 @@ from rightreasons.runs._ways import Workshop, way_of
 ROWS_AT_ONCE = 500
 
 
-def train(recipe: Recipe, fit: Fit, run: RunDirectory, devices: int = 1, rank: int = 0) -> None:
+def train(recipe: Recipe, fit: Fit, run: RunDirectory, devices: int = 1, rank: int = 0) -> bool:
     """Train, save the weights, then the result: a result on disk means that the fit is finished.
 
     Args:
@@ -29,6 +29,9 @@ def train(recipe: Recipe, fit: Fit, run: RunDirectory, devices: int = 1, rank: i
         run: where to.
         devices: processes that train it together.
         rank: which of them this is; the first one writes.
+
+    Returns: whether it went well; where the loss or maps are no longer finite, the result says so, and processes
+        other than the first raise.
     """
     parts = parts_of(recipe, fit.split)
     task = material.task_of(recipe, parts.train)
@@ -44,12 +47,13 @@ def train(recipe: Recipe, fit: Fit, run: RunDirectory, devices: int = 1, rank: i
         result |= {"status": "failed", "error": " ".join(str(error).split())}
     else:
         if rank > 0:
-            return
+            return True
         write_atomically(run.model_file(fit.id), to_safetensors(model))
         validation = judge(model, task, parts.validation.x, parts.validation.y)
         result |= {"status": "ok", "validation": validation, **trained}
     write_atomically(run.result_file(fit.id), to_json(result, indent=None))
     shutil.rmtree(checkpoints, ignore_errors=True)
+    return result["status"] == "ok"
 
 
 def arm_of(recipe: Recipe, name: str) -> Arm:

@@ -1,21 +1,15 @@
 """From a recipe to a finished run directory, on local processes; what is finished is never repeated."""
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from platform import python_version
 from typing import Any
-
-import torch
 
 from rightreasons.core._errors import DataError
 from rightreasons.recipes import Recipe, to_yaml
@@ -25,11 +19,13 @@ from rightreasons.runs._examine import examine, key_of
 from rightreasons.runs._files import RunDirectory, read_json, to_json, write_atomically
 from rightreasons.runs._fit import train
 from rightreasons.runs._plan import Fit, plan, versions
+from rightreasons.runs._processes import cpus, pool
 from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._rows import parts, rows_of
 from rightreasons.runs._summary import summarise
+from rightreasons.runs._together import train_together
 
-Work = Callable[[Recipe, Fit, RunDirectory], None]
+Work = Callable[[Recipe, Fit, RunDirectory], object]
 
 
 @dataclass(frozen=True)
@@ -59,16 +55,21 @@ def run(
     directory: str | Path,
     *,
     workers: int | None = None,
+    devices: int = 1,
     listen: Listener | None = None,
 ) -> RunDirectory:
     """Train every arm on every split, choose on validation, measure on test, summarise.
 
-    Results do not depend on the number of workers. A run that was killed and is called again repeats no finished fit.
+    Results do not depend on the number of workers; with several devices they are those of one but for rounding, unless
+    the network draws random numbers (dropout) or looks at its batch (batch-norm). A run that was killed and is called
+    again repeats no finished fit.
 
     Args:
         recipe: what to compare.
         directory: where results go, made if missing.
         workers: processes with one thread each; None: one for each CPU; 0: this process.
+        devices: processes that train each fit together, each with its share of every batch; as many fits are trained
+            at a time as `workers` allow, at least one.
         listen: called whenever a fit is finished.
 
     Returns: the directory; everything but the report is in it.
@@ -78,19 +79,30 @@ def run(
         DataError: the directory cannot be written, a process died, or every trial of an arm failed.
     """
     recipe = material.resolve(recipe)
-    rehearse(recipe)
+    rehearse(recipe, devices)
     to = RunDirectory(Path(directory))
     to.clean()
     fits = plan(recipe)
     write_atomically(to.recipe_file, to_yaml(_with_versions(recipe, fits)))
-    with _pool(_cpus() if workers is None else workers) as pool:
-        _all(train, recipe, fits, to, lambda fit: to.result_file(fit.id), pool, listen)
+    processes = cpus() if workers is None else workers
+    training = train if devices == 1 else partial(train_together, devices=devices)
+    with pool(processes if devices == 1 else max(1, processes // devices)) as workers_:
+        _all("train", training, recipe, fits, to, lambda fit: to.result_file(fit.id), workers_, listen)
         results = [_read(to.result_file(fit.id)) | {"arm": fit.arm, "trial": fit.trial} for fit in fits]
         taken = _chosen(recipe, fits, results)
         chosen = [fit for fit, _ in taken.values()]
         # Weights that an earlier choice did not keep are trained once more.
-        _all(train, recipe, chosen, to, lambda fit: to.model_file(fit.id), pool, None)
-        _all(examine, recipe, chosen, to, lambda fit: to.examined_file(key_of(recipe, fit)), pool, listen)
+        _all("train", training, recipe, chosen, to, lambda fit: to.model_file(fit.id), workers_, None)
+        _all(
+            "examine",
+            examine,
+            recipe,
+            chosen,
+            to,
+            lambda fit: to.examined_file(key_of(recipe, fit)),
+            workers_,
+            listen,
+        )
     _write_summary(recipe, to, fits, results, taken)
     return to
 
@@ -133,38 +145,25 @@ def _chosen(
 
 
 def _all(
+    stage: str,
     work: Work,
     recipe: Recipe,
     fits: Sequence[Fit],
     to: RunDirectory,
     result: Callable[[Fit], Path],
-    pool: ProcessPoolExecutor | None,
+    workers: ProcessPoolExecutor | None,
     listen: Listener | None,
 ) -> None:
     """Do the work for every fit that has no result yet."""
     waiting = [fit for fit in fits if not result(fit).is_file()]
-    found, stage = len(fits) - len(waiting), work.__name__
+    found = len(fits) - len(waiting)
     tell = listen or (lambda progress: None)
     tell(Progress(stage, found, len(fits), found))
-    finished = _here(work, recipe, waiting, to) if pool is None else _pooled(work, recipe, waiting, to, pool)
+    finished = (
+        _here(work, recipe, waiting, to) if workers is None else _pooled(work, recipe, waiting, to, workers)
+    )
     for done, fit in enumerate(finished, start=found + 1):
         tell(Progress(stage, done, len(fits), found, fit))
-
-
-@contextmanager
-def _pool(processes: int) -> Iterator[ProcessPoolExecutor | None]:
-    """Worker processes, or None for this process with one thread, as a worker has; started when first needed."""
-    if processes > 0:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin) as pool:
-            yield pool
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield None
-    finally:
-        torch.set_num_threads(before)
 
 
 def _here(work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory) -> Iterator[Fit]:
@@ -174,9 +173,9 @@ def _here(work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory) -> 
 
 
 def _pooled(
-    work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory, pool: ProcessPoolExecutor
+    work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory, workers: ProcessPoolExecutor
 ) -> Iterator[Fit]:
-    pending: dict[Future[None], Fit] = {pool.submit(work, recipe, fit, to): fit for fit in fits}
+    pending: dict[Future[object], Fit] = {workers.submit(work, recipe, fit, to): fit for fit in fits}
     try:
         while pending:
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
@@ -191,24 +190,6 @@ def _pooled(
     finally:
         for future in pending:
             future.cancel()
-
-
-def _begin() -> None:
-    """In each worker: one thread, quiet on Ctrl-C, and gone when the process that started it is."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _read(path: Path) -> dict[str, Any]:

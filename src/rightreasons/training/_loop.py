@@ -132,10 +132,15 @@ def fit(
 def _fabric(accelerator: str, devices: int, precision: Any) -> Any:
     try:
         from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
     except ImportError as error:
         raise MissingExtraError("training needs Fabric: pip install 'rightreasons[train]'") from error
     strategy = "ddp" if devices > 1 else "auto"
-    fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
+    joined = devices > 1 and torch.distributed.is_available() and torch.distributed.is_initialized()
+    plugins = LightningEnvironment() if joined else None  # not what a cluster's variables seem to say
+    fabric = Fabric(
+        accelerator=accelerator, devices=devices, strategy=strategy, precision=precision, plugins=plugins
+    )
     if devices > 1:
         fabric.launch()
     return fabric
