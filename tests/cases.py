@@ -1,9 +1,10 @@
 """The case table: every configured attribution method once, with the properties it claims."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import rightreasons as rr
 from rightreasons.attribution import Attribution, PathAttribution
@@ -151,6 +152,7 @@ class Catalogued:
         batch_invariant: a row's map is that of the row alone.
         reads_model: maps depend on the model; controls do not.
         backward: rows of backward passes for each row explained.
+        fitted: what is made of a network before the method accepts it.
     """
 
     name: str
@@ -160,6 +162,7 @@ class Catalogued:
     batch_invariant: bool = True
     reads_model: bool = True
     backward: int = 1
+    fitted: Callable[[nn.Module], nn.Module] = nn.Module.eval
 
 
 CATALOGUE: tuple[Catalogued, ...] = (
@@ -169,6 +172,12 @@ CATALOGUE: tuple[Catalogued, ...] = (
     Catalogued("grad-cam++ nearest", rr.GradCAMPlusPlus(layer="second", upsample="nearest"), channels=1),
     Catalogued("blur ig", rr.BlurIG(steps=6), backward=6),
     Catalogued("blur ig gauss", rr.BlurIG(max_sigma=2, steps=4, rule=rr.GaussLegendre()), backward=4),
+    Catalogued("blur ig at layer", rr.BlurIG(steps=4, at="first"), channels=3, backward=4),
+    Catalogued("guided ig", rr.GuidedIG(steps=5), backward=6),
+    Catalogued("guided ig from a number", rr.GuidedIG(0.3, 4, fraction=0.5, max_distance=1), backward=5),
+    Catalogued("guided ig at layer", rr.GuidedIG(steps=4, at="first"), channels=3, backward=5),
+    Catalogued("x-gradient", rr.XGradient(), fitted=rr.homogenize),
+    Catalogued("x-gradient at layer", rr.XGradient(at="first"), channels=3, fitted=rr.homogenize),
     Catalogued("noisegrad", rr.NoiseGrad(samples=3), random=True, backward=3),
     Catalogued(
         "noisegrad of grad-cam",

@@ -50,6 +50,8 @@ METHODS: dict[type, tuple[rr.Attribution, ...]] = {
         rr.IntegratedGradients(steps=400),
         rr.IntegratedGradients(steps=400, baseline=0.3),
     ),
+    rr.GuidedIG: (rr.GuidedIG(steps=400), rr.GuidedIG(steps=400, baseline=0.3, max_distance=1)),
+    rr.XGradient: (rr.XGradient(),),
     rr.BlurIG: (rr.BlurIG(steps=400), rr.BlurIG(max_sigma=3.0, steps=400)),
     rr.ExpectedGradients: (
         rr.ExpectedGradients(REFERENCES, samples=64),
@@ -77,10 +79,15 @@ def maps(method: rr.Attribution, model: nn.Module, x: Tensor) -> Tensor:
     return found
 
 
+def fitted(method: rr.Attribution, model: nn.Module) -> nn.Module:
+    """The model, without its biases where the method is for such models only."""
+    return rr.homogenize(model) if isinstance(method, rr.XGradient) else model
+
+
 def from_zero(method: rr.Attribution) -> rr.Attribution:
     """The method with every baseline at 0."""
-    if isinstance(method, rr.IntegratedGradients):
-        return rr.IntegratedGradients(steps=method.steps)
+    if isinstance(method, rr.IntegratedGradients | rr.GuidedIG):
+        return type(method)(steps=method.steps)
     if isinstance(method, rr.ExpectedGradients):
         return rr.ExpectedGradients(ZEROS, samples=method.samples, estimator=method.estimator)
     return rr.DeepLift(references=ZEROS) if isinstance(method, rr.DeepLift) else method
@@ -92,7 +99,7 @@ def near(found: Tensor, total: Tensor) -> bool:
 
 
 def is_complete(method: rr.Attribution, x: Tensor) -> bool:
-    model = Net(0)
+    model = fitted(method, Net(0))
     if isinstance(method, rr.BlurIG):
         base = blurred(x, torch.tensor([method.max_sigma])).squeeze(1)
         with torch.no_grad():
@@ -120,10 +127,11 @@ def is_sensitive(method: rr.Attribution, x: Tensor) -> bool:
     with torch.no_grad():
         for parameter, value in zip(model.parameters(), values, strict=True):
             parameter.copy_(value.reshape(parameter.shape))
+    model = fitted(method, model)
     x = torch.zeros(1, *PLACES, dtype=torch.float64)
-    x[0, 0, 2, 3] = 2.0
+    x[0, 0, 2, 3] = -1.0 if isinstance(method, rr.XGradient) else 2.0
     with torch.no_grad():
-        assert float(model(x) - model(torch.zeros_like(x))) == 1.0
+        assert float((model(x) - model(torch.zeros_like(x))).abs()) == 1.0
     return bool(maps(from_zero(method), model, x)[0, 0, 2, 3].abs() > 1e-6)
 
 
@@ -141,17 +149,17 @@ class Left(nn.Module):
 
 
 def ignores_what_is_not_read(method: rr.Attribution, x: Tensor) -> bool:
-    found = maps(method, Left(), x)
+    found = maps(method, fitted(method, Left()), x)
     return not found[..., 3:].any() and not found[:, 1:].any()
 
 
 class Twins(nn.Module):
     """One function, written in two ways: x as relu(x) - relu(-x), tanh by the logistic, a maximum of three by twos."""
 
-    def __init__(self, other_way: bool) -> None:
+    def __init__(self, other_way: bool, bent: bool) -> None:
         super().__init__()
         torch.manual_seed(3)
-        self.other_way = other_way
+        self.other_way, self.bent = other_way, bent
         self.first, self.last = conv(2, 3), nn.Linear(108, 1).double()
         self.twice, self.merge = conv(3, 6, 1), conv(6, 3, 1)
         self.same = conv(3, 3, 1)
@@ -175,7 +183,9 @@ class Twins(nn.Module):
             most = a + ((b + (c - b).relu()) - a).relu()
         else:
             most = c + ((a + (b - a).relu()) - c).relu()
-        if self.other_way:
+        if not self.bent:
+            z = self.same(z) if self.other_way else z
+        elif self.other_way:
             z = self.same(self.high(self.low(z.flatten(1)).sigmoid()).unflatten(1, (3, 6, 6)))
         else:
             z = z.tanh()
@@ -183,7 +193,8 @@ class Twins(nn.Module):
 
 
 def depends_on_the_function_only(method: rr.Attribution, x: Tensor) -> bool:
-    one, other = Twins(False), Twins(True)
+    bent = not isinstance(method, rr.XGradient)
+    one, other = (fitted(method, Twins(other_way, bent)) for other_way in (False, True))
     torch.testing.assert_close(one(x), other(x))
     return relative(maps(method, one, x), maps(method, other, x)) < 1e-6
 
@@ -205,6 +216,7 @@ def is_linear(method: rr.Attribution, x: Tensor) -> bool:
         h.head.weight.normal_(generator=seeded())
         both.head.weight.copy_(2 * f.head.weight - 3 * h.head.weight)
         both.head.bias.copy_(2 * f.head.bias - 3 * h.head.bias)
+    f, g, h, both = (fitted(method, net) for net in (f, g, h, both))
     pairs = [(Weighted(f, g), g), (both, h)]
     wanted = [2 * maps(method, f, x) - 3 * maps(method, second, x) for _, second in pairs]
     return all(relative(maps(method, m, x), w) < 1e-5 for (m, _), w in zip(pairs, wanted, strict=True))
@@ -213,15 +225,17 @@ def is_linear(method: rr.Attribution, x: Tensor) -> bool:
 def can_be_trained_through(method: rr.Attribution, x: Tensor) -> bool:
     draws = {"steps", "samples"} & {field.name for field in fields(method)}
     method = replace(method, **dict.fromkeys(draws, 8))
+    activation = nn.LeakyReLU if isinstance(method, rr.XGradient) else nn.Softplus
     try:
-        method(Net(0), x[:1], create_graph=True)
+        method(fitted(method, Net(0)), x[:1], create_graph=True)
     except rr.DifferentiabilityError:
         return False
-    return bool(check_differentiable(method, Net(0, nn.Softplus), x[:2]))
+    return bool(check_differentiable(method, fitted(method, Net(0, activation)), x[:2]))
 
 
 def is_random(method: rr.Attribution, x: Tensor) -> bool:
-    return not torch.equal(method(Net(0), x, generator=seeded(1)), method(Net(0), x, generator=seeded(2)))
+    model = fitted(method, Net(0))
+    return not torch.equal(method(model, x, generator=seeded(1)), method(model, x, generator=seeded(2)))
 
 
 def has_a_baseline(method: rr.Attribution, x: Tensor) -> bool:

@@ -19,9 +19,14 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 every_case = pytest.mark.parametrize("case", CATALOGUE, ids=lambda case: case.name)
 
 
+def network(case: Catalogued, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """The network of pictures, in train mode, as the method accepts it."""
+    return case.fitted(PICTURES.make(dtype)).train()
+
+
 @pytest.fixture
-def model() -> nn.Module:
-    return PICTURES.make()
+def model(request: pytest.FixtureRequest) -> nn.Module:
+    return network(request.node.callspec.params["case"])
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def test_case_names_are_unique() -> None:
 @every_case
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_maps_have_shape_and_dtype_of_the_picture(case: Catalogued, dtype: torch.dtype, y: Tensor) -> None:
-    maps = call(case, PICTURES.make(dtype), PICTURES.inputs(5, dtype=dtype), y)
+    maps = call(case, network(case, dtype), PICTURES.inputs(5, dtype=dtype), y)
     assert maps.shape == (5, case.channels or 2, 5, 5)
     assert maps.dtype == dtype
     assert maps.isfinite().all()
@@ -62,14 +67,14 @@ def test_maps_have_shape_and_dtype_of_the_picture(case: Catalogued, dtype: torch
 @every_case
 def test_float32_agrees_with_float64(case: Catalogued, y: Tensor) -> None:
     kinds = (torch.float64, torch.float32)
-    maps = [call(case, PICTURES.make(d), PICTURES.inputs(5, dtype=d), y) for d in kinds]
+    maps = [call(case, network(case, d), PICTURES.inputs(5, dtype=d), y) for d in kinds]
     assert relative(maps[1], maps[0]) < 1e-4
 
 
 @every_case
 def test_a_bfloat16_model_gives_finite_float32_maps(case: Catalogued, y: Tensor) -> None:
     x = PICTURES.inputs(5, dtype=torch.bfloat16)
-    half = call(case, PICTURES.make(torch.bfloat16), x, y)
+    half = call(case, network(case, torch.bfloat16), x, y)
     assert half.dtype == torch.float32
     assert half.isfinite().all()
 
@@ -120,9 +125,9 @@ def test_a_generator_decides_the_draws_and_leaves_the_global_state_alone(
     assert torch.equal(case.method(model, x, y), first)
 
 
-def awkward_model(fuse: int) -> nn.Module:
+def awkward_model(case: Catalogued, fuse: int) -> nn.Module:
     """Mixed modes, frozen and graded parameters, a user's hooks; raises in its forward pass number `fuse`."""
-    model = PICTURES.make().train()
+    model = network(case)
     model.norm2.eval()
     model.first.weight.requires_grad_(False)
     model.first.weight.grad = torch.ones_like(model.first.weight)
@@ -145,7 +150,7 @@ def awkward_model(fuse: int) -> nn.Module:
 def test_model_inputs_and_settings_are_left_as_found(
     case: Catalogued, fuse: int, use: str, x: Tensor, y: Tensor
 ) -> None:
-    model = awkward_model(fuse)
+    model = awkward_model(case, fuse)
     x = x.requires_grad_()
     x.grad = torch.ones_like(x)
     before, values = state(model), x.detach().clone()
@@ -170,7 +175,7 @@ def test_model_inputs_and_settings_are_left_as_found(
 
 @every_case
 def test_attribution_is_of_the_model_in_eval_mode(case: Catalogued, x: Tensor, y: Tensor) -> None:
-    model = awkward_model(-1)
+    model = awkward_model(case, -1)
     training = call(case, model, x, y)
     assert torch.equal(call(case, model.eval(), x, y), training)
 
@@ -224,15 +229,14 @@ def test_explanations_hold_outputs_and_count_every_row_that_ran(
 def test_differentiable_tells_the_truth(case: Catalogued, x: Tensor, y: Tensor) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = (
-            CNN(nn.Softplus()).double().eval() if case.method.axioms.differentiable else CNN().double().eval()
-        )
+        smooth = case.method.axioms.differentiable and case.fitted is not rr.homogenize
+        model = case.fitted(CNN(nn.Softplus() if smooth else nn.ReLU()).double()).eval()
     if not case.method.axioms.differentiable:
         with pytest.raises(rr.DifferentiabilityError, match=r"create_graph=True.*[Uu]se rr\."):
             case.method(model, x, y, create_graph=True)
         return
     x = x[:2].requires_grad_()
-    parameters = [model.first.weight, model.norm.bias, model.second.weight, model.head.weight]
+    parameters = [model.first.weight, model.norm.weight, model.second.weight, model.head.weight]
 
     def maps(x: Tensor, *_: Tensor) -> Tensor:
         return call(case, model, x, y[:2], create_graph=True)

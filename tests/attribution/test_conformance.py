@@ -13,7 +13,7 @@ from rightreasons import attribution
 from rightreasons.attribution import PathAttribution
 from rightreasons.core._errors import DifferentiabilityError
 from tests.attribution.helpers import TOLERANCE, assert_same_state, call, relative, seeded, state
-from tests.cases import CASES, LAYER, NETWORK, Case
+from tests.cases import CASES, CATALOGUE, LAYER, NETWORK, PICTURES, Case
 from tests.networks import mlp
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -27,8 +27,10 @@ def public(kind: type) -> list[type]:
 
 @pytest.mark.parametrize("method", [m for m in public(PathAttribution) if "at" in m.__dataclass_fields__])
 def test_every_public_method_has_a_case_on_inputs_and_at_a_layer(method: type) -> None:
-    ats = {case.method.at for case in CASES if type(case.method) is method}
-    assert ats >= {None, LAYER}
+    methods = [case.method for case in (*CASES, *CATALOGUE)]
+    ats = {each.at for each in methods if type(each) is method}
+    assert None in ats
+    assert ats & {LAYER, PICTURES.layer}
 
 
 @pytest.mark.parametrize("kind", [*public(rr.Estimator), *public(rr.Quadrature)])

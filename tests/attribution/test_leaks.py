@@ -10,27 +10,37 @@ import torch
 from torch import Tensor, nn
 
 import rightreasons as rr
+from rightreasons import attribution
 from tests.attribution.helpers import seeded
 from tests.cases import CATALOGUE, PICTURES, Catalogued
 
-METHODS = [
-    *(case.method for case in CATALOGUE),
+ON_INPUTS = (
     rr.Gradient(),
+    rr.InputTimesGradient(),
     rr.SmoothGrad(samples=2),
     rr.IntegratedGradients(steps=2),
     rr.ExpectedGradients(torch.zeros(3, 2, 5, 5), samples=2),
-]
+)
+METHODS = (*CATALOGUE, *(Catalogued(repr(method), method) for method in ON_INPUTS))
+every_method = pytest.mark.parametrize("case", METHODS, ids=lambda case: case.name)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_every_method_is_here() -> None:
+    found = (getattr(attribution, name) for name in attribution.__all__)
+    methods = {m for m in found if isinstance(m, type) and issubclass(m, rr.Attribution)}
+    assert methods - {type(case.method) for case in METHODS} == {rr.Attribution, rr.PathAttribution}
+
+
+@every_method
 @pytest.mark.parametrize("connected", [False, True], ids=["maps", "graph"])
 def test_activations_are_freed_at_once_and_not_by_the_garbage_collector(
-    method: rr.Attribution, connected: bool
+    case: Catalogued, connected: bool
 ) -> None:
     """Reference cycles through autograd are never collected: the leak that users of hook-based libraries report."""
+    method = case.method
     if connected and not method.axioms.differentiable:
         pytest.skip("refused")
-    model, x = PICTURES.make(torch.float32), PICTURES.inputs(4, dtype=torch.float32)
+    model, x = case.fitted(PICTURES.make(torch.float32)), PICTURES.inputs(4, dtype=torch.float32)
     alive: list[weakref.ref[Tensor]] = []
     for module in (model.first, model.norm, model.second, model.act):
         module.register_forward_hook(lambda _, __, output: alive.append(weakref.ref(output)))
@@ -46,9 +56,9 @@ def test_activations_are_freed_at_once_and_not_by_the_garbage_collector(
         gc.enable()
 
 
-@pytest.mark.parametrize("case", CATALOGUE, ids=lambda case: case.name)
+@every_method
 def test_methods_keep_no_model_alive(case: Catalogued) -> None:
-    model, x = PICTURES.make(torch.float32), PICTURES.inputs(2, dtype=torch.float32)
+    model, x = case.fitted(PICTURES.make(torch.float32)), PICTURES.inputs(2, dtype=torch.float32)
     case.method(model, x, 1)
     gone = weakref.ref(model)
     del model
@@ -65,13 +75,22 @@ def resident() -> int:
 @pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize("method", [rr.GradCAM(), rr.GuidedBackprop(), rr.DeepLift(), rr.LRP()], ids=repr)
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(rr.GradCAM(), rr.GuidedBackprop(), rr.DeepLift(), rr.LRP(), rr.XGradient()),
+        *(rr.GradCAMPlusPlus(), rr.BlurIG(steps=2), rr.GuidedIG(steps=2), rr.NoiseGrad(samples=2)),
+        rr.FusionGrad(samples=1, input_samples=2),
+    ],
+    ids=repr,
+)
 def test_a_thousand_calls_need_no_more_memory_than_a_hundred(method: rr.Attribution) -> None:
     """A leaked graph of this network holds about 50 kB, so a thousand would be 50 MB."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3), nn.BatchNorm2d(16), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(576, 2)
     )
+    model = rr.homogenize(model) if isinstance(method, rr.XGradient) else model
     x = torch.randn(2, 1, 8, 8)
     for _ in range(100):
         method(model, x, 1)

@@ -11,11 +11,14 @@ from rightreasons.attribution._gradcam_plus_plus import GradCAMPlusPlus
 from rightreasons.attribution._gradient import Gradient, InputTimesGradient
 from rightreasons.attribution._guided import Deconvnet, GuidedBackprop
 from rightreasons.attribution._guided_gradcam import GuidedGradCAM
+from rightreasons.attribution._guided_ig import GuidedIG
+from rightreasons.attribution._homogenize import homogenize
 from rightreasons.attribution._integrated import IntegratedGradients
 from rightreasons.attribution._lrp import LRP
 from rightreasons.attribution._noisegrad import NoiseGrad
 from rightreasons.attribution._path import PathAttribution
 from rightreasons.attribution._smoothgrad import SmoothGrad
+from rightreasons.attribution._xgradient import XGradient
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
 from rightreasons.core._kriging import Kriging
 from rightreasons.core._paths import GaussLegendre, Left, Midpoint, Quadrature, Right, Trapezoid
@@ -47,6 +50,7 @@ __all__ = [
     "Gradient",
     "GuidedBackprop",
     "GuidedGradCAM",
+    "GuidedIG",
     "Independent",
     "InputTimesGradient",
     "IntegratedGradients",
@@ -62,7 +66,9 @@ __all__ = [
     "SmoothGrad",
     "Stratified",
     "Trapezoid",
+    "XGradient",
     "ZBox",
     "ZPlus",
+    "homogenize",
     "reference_output",
 ]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from rightreasons.attribution._attribution import Axioms
-from rightreasons.attribution._modified import ModifiedBackward, Part, as_leaves, blocks
+from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
+from rightreasons.attribution._references import baselines
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
@@ -62,7 +63,7 @@ def _check_complete(gap: Tensor, size: Tensor, dtype: torch.dtype) -> None:
 
 @final
 @dataclass(frozen=True, repr=False, eq=False)
-class DeepLift(ModifiedBackward):
+class DeepLift(Blockwise):
     """What each input contributes to the difference from a baseline, by the rescale rule [shrikumar2017].
 
         phi_i = (x_i - r_i) * m_i,  m the product of slopes (g(z) - g(z')) / (z - z') on the way, summed over ways
@@ -116,24 +117,14 @@ class DeepLift(ModifiedBackward):
             for block, points in blocks(function, chunk):
                 yield _mean(function, block, points, references, chunk)
             return
-        baselines = self._baselines(function)
+        base = baselines(function, 0.0 if self.baseline is None else self.baseline)
         for block, points in blocks(function, chunk):
             rows = slice(block.start, block.stop)
             starts = tuple(
-                (b if b.shape[0] == 1 else b[rows]).expand_as(p)
-                for b, p in zip(baselines, points, strict=True)
+                (b if b.shape[0] == 1 else b[rows]).expand_as(p) for b, p in zip(base, points, strict=True)
             )
             maps, gap = _multiplied(function, points, starts, block)
             yield Part(maps, len(points[0]), gap)
-
-    def _baselines(self, function: ScoreFunction) -> tuple[Tensor, ...]:
-        value = 0.0 if self.baseline is None else self.baseline
-        base = matching_rows(value, function.inputs, what="baseline")
-        check_inputs(base, integers_allowed=True, what="baseline")
-        if self.at is None:
-            return base
-        starts = tuple(b.expand_as(x) for b, x in zip(base, function.inputs, strict=True))
-        return function.activations(starts, Block(0, function.batch))
 
     def _references(self, function: ScoreFunction) -> tuple[Tensor, ...]:
         given = self.references if self.references is not None else ()

@@ -11,7 +11,9 @@ from rightreasons.core._function import ScoreFunction
 from rightreasons.core._score import Output
 
 
-class _GradientSum(PathSum):
+class GradientSum(PathSum):
+    """The gradient at what is explained, times it if asked to."""
+
     def __init__(self, function: ScoreFunction, times_input: bool) -> None:
         super().__init__(function, draws=1, leaves=function.points)
         self.times_input = times_input
@@ -61,7 +63,7 @@ class Gradient(PathAttribution):
     at: str | None = None
 
     def path(self, function: ScoreFunction, call: Call) -> PathSum:
-        return _GradientSum(function, times_input=False)
+        return GradientSum(function, times_input=False)
 
 
 @final
@@ -98,4 +100,4 @@ class InputTimesGradient(PathAttribution):
     at: str | None = None
 
     def path(self, function: ScoreFunction, call: Call) -> PathSum:
-        return _GradientSum(function, times_input=True)
+        return GradientSum(function, times_input=True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeAlias, final
 from torch import Tensor
 
 from rightreasons.attribution._attribution import Axioms
-from rightreasons.attribution._modified import ModifiedBackward, Part, as_leaves, blocks
+from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
@@ -110,7 +110,7 @@ def _refuse(operation: Operation, method: str) -> None:
         )
 
 
-class ThroughRelus(ModifiedBackward):
+class ThroughRelus(Blockwise):
     """A value whose map is the gradient with another rule at every ReLU.
 
     Attributes:

@@ -15,10 +15,11 @@ from rightreasons.attribution._path import (
     Points,
     Sums,
 )
+from rightreasons.attribution._references import baselines
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._guard import Model
-from rightreasons.core._inputs import Inputs, check_inputs, matching_rows
+from rightreasons.core._inputs import Inputs
 from rightreasons.core._paths import GaussLegendre, Quadrature
 from rightreasons.core._score import Output, Target
 
@@ -121,13 +122,7 @@ class IntegratedGradients(PathAttribution):
 
     def path(self, function: ScoreFunction, call: Call) -> PathSum:
         baseline = self.baseline if call.baseline is None else call.baseline
-        base = matching_rows(baseline, function.inputs, what="baseline")
-        check_inputs(base, integers_allowed=True, what="baseline")
-        if self.at is None:
-            return _StraightLine(function, base, self.rule, self.steps)
-        start = tuple(b.expand_as(x) for b, x in zip(base, function.inputs, strict=True))
-        activation = function.activations(start, Block(0, function.batch))
-        return _StraightLine(function, activation, self.rule, self.steps)
+        return _StraightLine(function, baselines(function, baseline), self.rule, self.steps)
 
     def __call__(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from rightreasons.attribution._attribution import Axioms
-from rightreasons.attribution._modified import ModifiedBackward, Part, as_leaves, blocks
+from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
@@ -26,7 +26,7 @@ EPSILON = Epsilon()
 
 @final
 @dataclass(frozen=True, repr=False)
-class LRP(ModifiedBackward):
+class LRP(Blockwise):
     """Relevance of the output, handed back layer by layer until it reaches the input [bach2015], [montavon2019].
 
         R_j = sum_k z_jk / (sum_j z_jk) R_k,  z_jk the (modified) term of input j in output k of a linear layer

@@ -96,7 +96,7 @@ class NoiseGrad(Attribution):
             for noisy in self._networks(network, call):
                 average.add_explanation(self.method._explanation(noisy, inputs, target, call))
             function = ScoreFunction(
-                network, inputs, target, at=self.at, model_kwargs=keywords, chunk=call.rows
+                network, inputs, target, at=self.at, model_kwargs=keywords, chunk=call.chunk
             )
             with torch.no_grad():
                 outputs = function.outputs_of_batch(function.points)

@@ -100,12 +100,20 @@ class PathSum(ABC):
         """The statistics of one piece."""
         points, carried = self.points(self.leaves if leaves is None else leaves, piece)
         lead = points[0].shape[:2]
-        flat = tuple(_differentiable(p.flatten(0, 1), create_graph) for p in points)
-        with SecondOrderKernels() if create_graph else nullcontext():
-            scores = self.function.scores(flat, piece.block, parameters)
-        gradients = score_gradients(scores, flat, create_graph=create_graph)
+        flat, scores, gradients = gradients_at(
+            self.function,
+            tuple(p.flatten(0, 1) for p in points),
+            piece.block,
+            create_graph=create_graph,
+            parameters=parameters,
+        )
         self.gradient_rows += flat[0].shape[0]
+        self.observe(flat, scores, gradients)
         return self.statistics(carried, tuple(g.unflatten(0, lead) for g in gradients))
+
+    def observe(self, points: Points, scores: Tensor, gradients: Points) -> None:
+        """Called with every forward pass: may raise on what it shows."""
+        return
 
     def blocks(
         self,
@@ -150,11 +158,27 @@ def joined(parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     return parts[0] if len(parts) == 1 else tuple(torch.cat(rows) for rows in zip(*parts, strict=True))
 
 
-def _differentiable(point: Tensor, connected: bool) -> Tensor:
-    """`point` as something gradients can be taken at, never touching the tensor it came from."""
-    if connected and point.requires_grad:
-        return point
-    return point.detach().requires_grad_()
+def gradients_at(
+    function: ScoreFunction,
+    points: Points,
+    block: Block,
+    *,
+    create_graph: bool,
+    parameters: Mapping[str, Tensor] | None = None,
+) -> tuple[Points, Tensor, Points]:
+    """Points that gradients can be taken at, the scores there and their gradients, in one forward and backward pass.
+
+    Args:
+        function: from points to scores.
+        points: rows of `block`; never touched.
+        block: which rows of the batch they stand for.
+        create_graph: keep the graph, of the points too if they have one.
+        parameters: in place of the model's own.
+    """
+    leaves = tuple(p if create_graph and p.requires_grad else p.detach().requires_grad_() for p in points)
+    with SecondOrderKernels() if create_graph else nullcontext():
+        scores = function.scores(leaves, block, parameters)
+    return leaves, scores, score_gradients(scores, leaves, create_graph=create_graph)
 
 
 Accumulate: TypeAlias = Callable[[PathSum], Sums]

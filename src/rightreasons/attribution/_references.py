@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from rightreasons.core._errors import InputError
-from rightreasons.core._inputs import Inputs, check_inputs
+from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._inputs import Inputs, check_inputs, matching_rows
 
 
 @runtime_checkable
@@ -17,6 +18,20 @@ class Rows(Sized, Protocol):
     def __getitem__(self, index: int, /) -> Any:
         """Row `index`."""
         ...
+
+
+def baselines(function: ScoreFunction, value: int | float | Inputs) -> tuple[Tensor, ...]:
+    """A baseline as points, one row or one for each row of the batch; with `at`, what reaches the layer from it.
+
+    Raises:
+        InputError, ShapeError: its shape or kind does not fit the inputs.
+    """
+    base = matching_rows(value, function.inputs, what="baseline")
+    check_inputs(base, integers_allowed=True, what="baseline")
+    if function.at is None:
+        return base
+    starts = tuple(b.expand_as(x) for b, x in zip(base, function.inputs, strict=True))
+    return function.activations(starts, Block(0, function.batch))
 
 
 def other_rows(batch: int, samples: int, generator: torch.Generator | None) -> Tensor:

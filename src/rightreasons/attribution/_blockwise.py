@@ -1,4 +1,4 @@
-"""Attributions with a backward pass of their own rules: what they share."""
+"""Attributions that are no sums over independent points: what they share."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -7,7 +7,14 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Attribution, Call, Evaluations, Explanation, refuse_graph
+from rightreasons.attribution._attribution import (
+    Attribution,
+    Call,
+    Evaluations,
+    Explanation,
+    refuse_graph,
+    refuse_no_grad,
+)
 from rightreasons.core._function import Block, ScoreFunction, rows_at_once
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, like
@@ -28,19 +35,19 @@ class Part(NamedTuple):
     gap: Tensor | None = None
 
 
-class ModifiedBackward(Attribution):
-    """A value whose maps come from one forward pass and a backward pass that is not the derivative.
+class Blockwise(Attribution):
+    """A value whose maps come block of rows by block of rows, by backward passes of its own rules or of its own order.
 
-    Subclasses are frozen dataclasses. Their maps have no derivative worth having: what is not differentiated cannot be
-    differentiated again, so `create_graph=True` is refused with what to use `instead`.
+    Subclasses are frozen dataclasses. Where the backward pass is not the derivative, it cannot be differentiated again:
+    `create_graph=True` is refused with what to use `instead`.
     """
 
     at: str | None
-    instead: ClassVar[str]
+    instead: ClassVar[str] = ""
 
     @property
     def explains(self) -> Output:
-        """What is made of the selected output; most of these methods can explain a logit only."""
+        """What is made of the selected output; many of these methods can explain a logit only."""
         return "logit"
 
     @abstractmethod
@@ -48,16 +55,17 @@ class ModifiedBackward(Attribution):
         """The maps, block of rows by block of rows, in forward passes of at most `chunk` model rows."""
 
     def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
-        if call.create_graph:
+        if call.create_graph and self.instead:
             refuse_graph(self, self.instead)
-        with explaining(model, second_order=False, hooks=True) as network:
-            function = self._function(network, inputs, target, call)
-            return self._in_structure(self._whole(function, call.chunk).maps, inputs)
+        if call.create_graph:
+            refuse_no_grad()
+        with explaining(model, second_order=call.create_graph, hooks=True) as network:
+            return self._in_structure(self._whole(self._function(network, inputs, target, call), call).maps, inputs)
 
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
         with explaining(model, second_order=False, hooks=True) as network:
             function = self._function(network, inputs, target, call)
-            whole = self._whole(function, call.chunk)
+            whole = self._whole(function, call)
             with torch.no_grad():
                 outputs = function.outputs_of_batch(function.points)
             return Explanation(
@@ -76,11 +84,13 @@ class ModifiedBackward(Attribution):
             output=self.explains,
             at=self.at,
             model_kwargs=call.model_kwargs,
+            connected=call.create_graph,
             chunk=call.chunk,
         )
 
-    def _whole(self, function: ScoreFunction, chunk: int | None) -> Part:
-        parts = list(self.pieces(function, chunk or rows_at_once(function.points)))
+    def _whole(self, function: ScoreFunction, call: Call) -> Part:
+        rows = function.batch if call.create_graph else rows_at_once(function.points)
+        parts = list(self.pieces(function, call.chunk or rows))
         maps = tuple(torch.cat(each) for each in zip(*(part.maps for part in parts), strict=True))
         gaps = [part.gap for part in parts if part.gap is not None]
         return Part(maps, sum(part.backward for part in parts), torch.cat(gaps) if gaps else None)
