@@ -1,6 +1,6 @@
 """Attribution methods: frozen values called with the model."""
 
-from rightreasons.attribution._attribution import Attribution, Axioms, Evaluations, Explanation
+from rightreasons.attribution._attribution import Advice, Attribution, Axioms, Evaluations, Explanation
 from rightreasons.attribution._blur import BlurIG
 from rightreasons.attribution._controls import ConstantMap, EdgeMap, RandomMap
 from rightreasons.attribution._deeplift import DeepLift
@@ -26,6 +26,7 @@ from rightreasons.core._rules import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox
 
 __all__ = [
     "LRP",
+    "Advice",
     "AlphaBeta",
     "Attribution",
     "Axioms",

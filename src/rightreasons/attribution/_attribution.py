@@ -71,6 +71,18 @@ class Axioms:
     note: str = ""
 
 
+class Advice(NamedTuple):
+    """When to choose a method, each the end of a sentence.
+
+    Attributes:
+        when: choose it when ...
+        not_when: do not when ...
+    """
+
+    when: str
+    not_when: str
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """What one call adds to a method's own configuration; arguments as in `Attribution.__call__`.
@@ -108,6 +120,7 @@ class Attribution(ABC):
     """A frozen dataclass value, its fields the method's configuration, called with the model."""
 
     axioms: ClassVar[Axioms]
+    advice: ClassVar[Advice]
 
     @abstractmethod
     def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Call, positive
+from rightreasons.attribution._attribution import Advice, Axioms, Call, positive
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._blur import blurred, laplacian
 from rightreasons.core._errors import InputError, ShapeError
@@ -93,6 +93,10 @@ class BlurIG(PathAttribution):
         linear=True,
         differentiable=True,
         note="Complete to the blurred picture, up to the quadrature error, which `explain(...).gap` reports.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "detail in a picture is what may be absent",
+        "colour or brightness itself is the evidence, or the input is no picture",
     )
 
     max_sigma: int | float = 50.0

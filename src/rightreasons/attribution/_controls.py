@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rightreasons.attribution._attribution import (
+    Advice,
     Attribution,
     Axioms,
     Call,
@@ -85,6 +86,10 @@ class RandomMap(Control):
         random=True,
         note="A control: knows nothing of the model.",
     )
+    advice: ClassVar[Advice] = Advice(
+        "you need the level that any measure has to beat",
+        "you need an explanation",
+    )
 
     def maps(self, inputs: tuple[Tensor, ...], generator: torch.Generator | None) -> tuple[Tensor, ...]:
         return tuple(torch.randn(part.shape, generator=generator).to(part) for part in inputs)
@@ -111,6 +116,10 @@ class EdgeMap(Control):
     """
 
     axioms: ClassVar[Axioms] = _UNAWARE
+    advice: ClassVar[Advice] = Advice(
+        "you need a map that looks convincing and explains nothing, for comparison",
+        "you need an explanation",
+    )
 
     def maps(self, inputs: tuple[Tensor, ...], generator: torch.Generator | None) -> tuple[Tensor, ...]:
         return tuple(_edges(part) for part in inputs)
@@ -155,6 +164,10 @@ class ConstantMap(Control):
         linear=False,
         differentiable=False,
         note="A control: knows nothing of the model.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you need the score of a map that says nothing",
+        "you need an explanation",
     )
 
     value: int | float = 1.0

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms
+from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
 from rightreasons.attribution._references import baselines
 from rightreasons.core._errors import DifferentiabilityError, InputError
@@ -100,6 +100,10 @@ class DeepLift(Blockwise):
         differentiable=False,
         needs_baseline=True,
         note="Models of linear layers, functions of one number and max-pooling; others are refused.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you want the speed of a gradient and a map that adds up",
+        "the model has attention, recurrence or products, or has to be trained through",
     )
     instead: ClassVar[str] = "Use rr.IntegratedGradients() or rr.ExpectedGradients(references) in training."
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Call, Explanation, positive
+from rightreasons.attribution._attribution import Advice, Axioms, Call, Explanation, positive
 from rightreasons.attribution._path import (
     PathAttribution,
     PathSum,
@@ -166,6 +166,10 @@ class ExpectedGradients(PathAttribution):
         needs_baseline=True,
         random=True,
         note="Complete in expectation, exactly with Kriging() and Complete(); linear except with Complete().",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "the question is what differs from typical data, or you train with a penalty",
+        "you have no references from the data",
     )
 
     references: Inputs | Rows | Literal["batch"]

@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 import torch
 
-from rightreasons.attribution._attribution import Attribution, Axioms, Call, Explanation, positive
+from rightreasons.attribution._attribution import Advice, Attribution, Axioms, Call, Explanation, positive
 from rightreasons.attribution._average import Average, check_deviation, check_inner
 from rightreasons.attribution._noisegrad import GRADIENT, NoiseGrad
 from rightreasons.core._guard import Model
@@ -44,6 +44,10 @@ class FusionGrad(Attribution):
     """
 
     axioms: ClassVar[Axioms] = NoiseGrad.axioms
+    advice: ClassVar[Advice] = Advice(
+        "inputs and weights are both known with little precision",
+        "time matters: it costs a hundred maps",
+    )
 
     method: Attribution = GRADIENT
     sigma: int | float = 0.2

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rightreasons.attribution._attribution import Axioms, Call
+from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._function import ScoreFunction
@@ -133,6 +133,10 @@ class GradCAM(PathAttribution):
         linear=False,
         differentiable=True,
         note="Linear with relu=False. Speaks of places, at the resolution of the layer, not of features.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you ask where a convolutional network looks, coarsely",
+        "small objects or single features matter",
     )
 
     layer: str | None = None

@@ -5,7 +5,7 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Call
+from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._gradcam import ClassActivation, Upsample, check_upsample, last_feature_maps
 from rightreasons.attribution._path import PathAttribution, PathSum, Points, Sums
 from rightreasons.core._function import ScoreFunction
@@ -62,6 +62,10 @@ class GradCAMPlusPlus(PathAttribution):
         linear=False,
         differentiable=True,
         note="Speaks of places, at the resolution of the layer, not of features.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "there may be several objects of the class",
+        "evidence against the class matters: negative gradients are dropped",
     )
 
     layer: str | None = None

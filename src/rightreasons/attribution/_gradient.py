@@ -5,7 +5,7 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Call
+from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._score import Output
@@ -58,6 +58,10 @@ class Gradient(PathAttribution):
         linear=True,
         differentiable=True,
     )
+    advice: ClassVar[Advice] = Advice(
+        "you ask what would change the output right here",
+        "the output is saturated, or a map has to add up",
+    )
 
     output: Output = "logit"
     at: str | None = None
@@ -94,6 +98,10 @@ class InputTimesGradient(PathAttribution):
         linear=True,
         differentiable=True,
         note="Complete without biases on piecewise linear networks: sums to f(x).",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you need a quick look, and zero means absent",
+        "the network has biases and the map has to add up",
     )
 
     output: Output = "logit"

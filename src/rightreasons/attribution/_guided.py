@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeAlias, final
 
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms
+from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
@@ -172,6 +172,10 @@ class GuidedBackprop(ThroughRelus):
         differentiable=False,
         note="Hardly depends on the output that is asked for.",
     )
+    advice: ClassVar[Advice] = Advice(
+        "you need a sharp picture of the edges a network reads",
+        "the question is why this class: the map hardly depends on it",
+    )
     called = "guided backpropagation"
 
     output: Output = "logit"
@@ -213,6 +217,10 @@ class Deconvnet(ThroughRelus):
         linear=False,
         differentiable=False,
         note="Hardly depends on the input, nor on the output that is asked for.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you reproduce older work",
+        "anything else: it hardly depends on the input's own activations",
     )
     called = "the deconvolutional network"
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from rightreasons.attribution._attribution import (
+    Advice,
     Attribution,
     Axioms,
     Call,
@@ -53,6 +54,10 @@ class GuidedGradCAM(Attribution):
         linear=False,
         differentiable=False,
         note="The output that is asked for decides the place; the detail hardly depends on it.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you want a sharp picture restricted to where Grad-CAM looks",
+        "the detail itself has to speak of the class",
     )
 
     layer: str | None = None

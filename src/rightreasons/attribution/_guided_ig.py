@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, positive
+from rightreasons.attribution._attribution import Advice, Axioms, positive
 from rightreasons.attribution._blockwise import Blockwise, Part, blocks
 from rightreasons.attribution._path import gradients_at
 from rightreasons.attribution._references import baselines
@@ -65,6 +65,10 @@ class GuidedIG(Blockwise):
         needs_baseline=True,
         note="Complete up to the error of the steps, which `explain(...).gap` reports. Rounding may decide between "
         "equal gradients, and so the path.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "the map of integrated gradients is noisy and time is no matter",
+        "maps have to be comparable over models, or a percent of gap is too much",
     )
 
     baseline: int | float | Inputs = 0.0

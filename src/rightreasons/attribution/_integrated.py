@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Call, Explanation, positive
+from rightreasons.attribution._attribution import Advice, Axioms, Call, Explanation, positive
 from rightreasons.attribution._path import (
     PathAttribution,
     PathSum,
@@ -107,6 +107,10 @@ class IntegratedGradients(PathAttribution):
         differentiable=True,
         needs_baseline=True,
         note="Complete up to the quadrature error, which `explain(...).gap` reports.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "one baseline means absent and the map has to add up",
+        "no single baseline is neutral",
     )
 
     baseline: int | float | Inputs = 0.0

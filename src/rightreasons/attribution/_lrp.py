@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from rightreasons.attribution._attribution import Axioms
+from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DifferentiabilityError, InputError
@@ -71,6 +71,10 @@ class LRP(Blockwise):
         linear=False,
         differentiable=False,
         note="Sums to f(x) without biases, or with rules that ignore them (ZBox, Flat). Dummy without Flat and ZBox.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you know which rule suits which layer, as for VGG-like networks",
+        "rules are unknown for the model, or methods are compared without tuning",
     )
     instead: ClassVar[str] = "Use rr.InputTimesGradient() or rr.IntegratedGradients() in training."
 

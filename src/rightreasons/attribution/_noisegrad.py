@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rightreasons.attribution._attribution import (
+    Advice,
     Attribution,
     Axioms,
     Call,
@@ -65,6 +66,10 @@ class NoiseGrad(Attribution):
         differentiable=True,
         random=True,
         note="Around the gradient. Around another method: dummy and differentiable if that is.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you want what networks near this one agree on",
+        "weights are few or quantised, or time matters",
     )
 
     method: Attribution = GRADIENT

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, final, get_args
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Call, positive
+from rightreasons.attribution._attribution import Advice, Axioms, Call, positive
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import ScoreFunction
@@ -123,6 +123,10 @@ class SmoothGrad(PathAttribution):
         differentiable=True,
         random=True,
         note="Linear with reduce='mean' only.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "gradients of neighbouring inputs disagree and their mean is what you want",
+        "features have no common unit and you know no deviation for each",
     )
 
     sigma: int | float | Inputs = 0.15

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Axioms, Call
+from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._gradient import GradientSum
 from rightreasons.attribution._path import PathAttribution, PathSum, Points, Sums
 from rightreasons.core._errors import InputError
@@ -68,6 +68,10 @@ class XGradient(PathAttribution):
         linear=True,
         differentiable=True,
         note="Networks with f(a x) = a f(x); others are refused. The baseline is 0.",
+    )
+    advice: ClassVar[Advice] = Advice(
+        "you train with a penalty and may build the network without biases",
+        "the network cannot do without them, or zero is no baseline",
     )
 
     at: str | None = None
