@@ -60,7 +60,9 @@ class Blockwise(Attribution):
         if call.create_graph:
             refuse_no_grad()
         with explaining(model, second_order=call.create_graph, hooks=True) as network:
-            return self._in_structure(self._whole(self._function(network, inputs, target, call), call).maps, inputs)
+            return self._in_structure(
+                self._whole(self._function(network, inputs, target, call), call).maps, inputs
+            )
 
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
         with explaining(model, second_order=False, hooks=True) as network:
