@@ -3,9 +3,12 @@
 import json
 import re
 import runpy
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from rightreasons import attribution
 
 ROOT = Path(__file__).parents[1]
 
@@ -13,6 +16,16 @@ ROOT = Path(__file__).parents[1]
 def test_the_page_of_measurements_is_what_the_result_files_say() -> None:
     page = runpy.run_path(str(ROOT / "benchmarks" / "_page.py"))["page"]()
     assert (ROOT / "docs" / "measured.md").read_text(encoding="utf-8") == page
+
+
+def test_the_tables_of_methods_are_what_the_methods_say_of_themselves() -> None:
+    script = runpy.run_path(str(ROOT / "benchmarks" / "_methods.py"))
+    text = (ROOT / "docs" / "which-method.md").read_text(encoding="utf-8")
+    assert script["page"](text) == text, "python benchmarks/_methods.py writes it anew"
+    found = (getattr(attribution, name) for name in attribution.__all__)
+    methods = {m for m in found if isinstance(m, type) and issubclass(m, attribution.Attribution)}
+    assert set(script["HEADINGS"]) == {field.name for field in fields(attribution.Axioms)} - {"note"}
+    assert methods - set(script["ORDER"]) == {attribution.Attribution, attribution.PathAttribution}
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/which-method.md"])
