@@ -82,3 +82,31 @@ def test_expected_gradients_is_the_mean_of_integrated_gradients_over_references(
     theirs = tuple(torch.stack(parts).mean(0) for parts in zip(*each, strict=True))
     ours = rr.ExpectedGradients(references if len(references) > 1 else references[0], samples=3000)
     assert relative(as_args(ours(model, inputs, y)), theirs) < 0.02
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_gamma_rule_but_for_biases_and_negative_outputs(bias: bool) -> None:
+    """Captum's rule is w + gamma max(w, 0) whatever the signs, with the bias as it is: both differences, by formula."""
+    from captum.attr._utils.lrp_rules import GammaRule
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8, bias), nn.ReLU(), nn.Linear(8, 3, bias)).double()
+    x = torch.rand(20, 4, dtype=torch.float64)
+    for layer in (model[0], model[2]):
+        layer.rule = GammaRule(gamma=0.3)
+    theirs = captum.LRP(model).attribute(x.clone().requires_grad_(), target=1)
+    ours = rr.LRP(rule=rr.Gamma(0.3))(model, x, 1)
+
+    def favoured(layer: nn.Linear) -> tuple[Tensor, Tensor | float]:
+        return layer.weight + 0.3 * layer.weight.clamp(min=0), layer.bias if bias else 0.0
+
+    with torch.no_grad():
+        (w, b), (v, c) = favoured(model[0]), favoured(model[2])
+        hidden = model[:2](x)
+        shared = hidden * (v[1] * (model(x)[:, 1] / (hidden @ v.T + c)[:, 1])[:, None])
+        wanted = x * ((shared / (x @ w.T + b)) @ w)
+        positive = model(x)[:, 1] > 0
+    assert relative(theirs, wanted) < 1e-6
+    assert 2 < int(positive.sum()) < 18
+    assert relative(ours[~positive], theirs[~positive]) > 0.05
+    assert (relative(ours[positive], theirs[positive]) < 1e-6) is not bias

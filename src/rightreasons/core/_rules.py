@@ -82,7 +82,9 @@ class Gamma(Rule):
         R_j = sum_k (x_j w_jk)~ / (sum_j (x_j w_jk)~ + b~_k) R_k,  t~ = t + gamma max(t, 0) where z_k > 0,
                                                                    t~ = t + gamma min(t, 0) where z_k < 0
 
-    On non-negative inputs and active ReLUs that is w + gamma max(w, 0), as published.
+    On non-negative inputs and active ReLUs that is w + gamma max(w, 0), as published, where the bias counts as a
+    weight. Captum's GammaRule leaves the bias as it is and favours positive terms of negative outputs, too: without
+    biases, on non-negative inputs and outputs, the two are the same.
     """
 
     gamma: int | float = 0.25
