@@ -40,6 +40,7 @@ docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) -c requirements/constraints.txt -e ".[bench]"
 	set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 # Versions come from a fresh environment, never from the one that happens to be there.

@@ -17,6 +17,8 @@ def page() -> str:
         engines(read("engines")),
         metrics(read("metrics")),
         attacks(read("attacks")),
+        speed(read("speed")),
+        streaming(read("streaming")),
     ]
     head = (
         "# What was measured\n\nEvery figure on this page comes from a file in `benchmarks/results`, and every file "
@@ -98,6 +100,40 @@ def attacks(found: Mapping[str, Any]) -> str:
         f"## Attacks on attributions\n\nThe top-k attack on the gradient of {setting['images']} MNIST digits, "
         f"{setting['steps']} steps, processor time on {setting['threads']} thread.\n\n"
         + table(["ratio", ""], rows)
+    )
+
+
+def speed(found: Mapping[str, Any]) -> str:
+    """Time and memory of a map beside other libraries."""
+    networks = found["networks"]
+    head = ["", *(f"{name}, {own['rows']} x {own['evaluations']}" for name, own in networks.items())]
+    arms = list(next(iter(networks.values()))["milliseconds"])
+    times = [[arm, *(f"{own['milliseconds'][arm]:.0f}" for own in networks.values())] for arm in arms]
+    peaks = [[arm, *(str(own["memory_megabytes"][arm]) for own in networks.values())] for arm in arms]
+    names = list(dict.fromkeys(name for own in networks.values() for name in own["targets"]))
+    ratios = [
+        [name, *(f"{own['targets'][name]['measured']:.2f}" for own in networks.values())] for name in names
+    ]
+    return (
+        "## Time and memory of a map\n\n"
+        "Rows x gradient evaluations for each row, the same network in one run, every library as a user calls it; "
+        "milliseconds of processor time of one thread, median. *Independent draws* is the estimator of captum and "
+        "shap; *as it comes* interpolates, which costs arithmetic and is more exact at the same evaluations (see "
+        "above).\n\n" + table(["milliseconds", *head[1:]], times) + "\nPeak memory in MB:\n\n"
+        + table(["MB", *head[1:]], peaks) + "\nRatios, median over rounds in which the arms take turns:\n\n"
+        + table(["ratio", *head[1:]], ratios)
+    )  # fmt: skip
+
+
+def streaming(found: Mapping[str, Any]) -> str:
+    """Memory of explaining a data set."""
+    peaks = found["peak_megabytes"]
+    counts = list(next(iter(peaks.values())))
+    rows = [[f".{source}", *(str(own[count]) for count in counts)] for source, own in peaks.items()]
+    return (
+        "## Memory of `rightreasons explain`\n\nPeak resident set of the command in MB, interpreter and libraries "
+        "included, by rows of the source.\n\n"
+        + table(["source", *(f"{count} rows" for count in counts)], rows)
     )
 
 

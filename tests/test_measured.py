@@ -50,3 +50,17 @@ def test_estimators_save_what_the_documentation_promises() -> None:
 def test_a_penalty_costs_what_the_documentation_promises() -> None:
     found = json.loads((ROOT / "benchmarks" / "results" / "engines.json").read_text(encoding="utf-8"))
     assert all(target["met"] for target in found["targets"].values())
+
+
+def test_a_map_costs_no_more_than_elsewhere() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "speed.json").read_text(encoding="utf-8"))
+    targets = [target for own in found["networks"].values() for target in own["targets"].values()]
+    assert sum("at_most" in target for target in targets) == 7
+    assert all(target["met"] for target in targets if "at_most" in target)
+
+
+def test_explaining_ten_times_the_rows_needs_the_memory_of_one() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "streaming.json").read_text(encoding="utf-8"))
+    for peaks in found["peak_megabytes"].values():
+        few, many = peaks.values()
+        assert many < 1.05 * few

@@ -9,6 +9,7 @@ from rightreasons.cli._attack import attack
 from rightreasons.cli._compare import compare
 from rightreasons.cli._data import data
 from rightreasons.cli._evaluate import evaluate
+from rightreasons.cli._explain import explain
 from rightreasons.cli._export import export
 from rightreasons.cli._init import init
 from rightreasons.cli._predict import predict
@@ -45,6 +46,7 @@ app.command()(init)
 app.command()(train)
 app.command()(report)
 app.command()(compare)
+app.command()(explain)
 app.command()(export)
 app.command()(predict)
 app.command()(evaluate)

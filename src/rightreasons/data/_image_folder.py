@@ -32,7 +32,7 @@ def read_images(path: Path, asked: Asked) -> DataSet:
     their camera says, the first frame of several is taken, transparency is ignored.
     """
     extra("PIL", "Pillow")
-    found = _found(path, asked)
+    found = _found(path)
     pictures, sizes = [], Counter[tuple[int, int]]()
     for file, _, _ in found:
         pictures.append(_pixels(file, asked))
@@ -57,6 +57,11 @@ def read_images(path: Path, asked: Asked) -> DataSet:
     )
 
 
+def images_in(path: Path) -> list[Path]:
+    """All images of a folder, in the order of the rows that `read_images` makes of them."""
+    return [file for file, _, _ in _found(path)]
+
+
 def _labels(path: Path, names: Sequence[str], asked: Asked) -> dict[str, Any]:
     if not any(names):
         return {"y": torch.full((len(names),), torch.nan)}
@@ -75,7 +80,7 @@ def _labels(path: Path, names: Sequence[str], asked: Asked) -> dict[str, Any]:
     return {"y": torch.tensor([classes.index(name) for name in names]), "classes": classes}
 
 
-def _found(path: Path, asked: Asked) -> list[tuple[Path, str, str]]:
+def _found(path: Path) -> list[tuple[Path, str, str]]:
     """(file, class, part) of every image."""
     folders = _folders(path)
     loose = _images(path)

@@ -1,7 +1,7 @@
 """Reading recipes: whatever is wrong becomes one line that names the key and the closest valid one."""
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes._controls import expand
 from rightreasons.recipes._override import override
-from rightreasons.recipes._schema import Recipe
+from rightreasons.recipes._schema import AttributionName, Recipe
 
 
 class _Loader(yaml.SafeLoader):
@@ -94,6 +94,22 @@ def validate(content: Any, where: str = "recipe") -> Recipe:
         raise RecipeError(f"{where}: {_first(error)}") from error
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from error
+
+
+def attribution_named(named: str | Mapping[str, Any]) -> AttributionName:
+    """An attribution method by its name, or by its name and fields, as recipes say it.
+
+    Raises: InputError, one line, for a name or field that is not there.
+
+    >>> attribution_named({"name": "integrated_gradients", "steps": 8}).fields["steps"]
+    8
+    """
+    try:
+        return AttributionName.model_validate(dict(named) if isinstance(named, Mapping) else named)
+    except ValidationError as error:
+        raise RecipeError(
+            f"attribution: {_first(error)}".replace("attribution: recipe:", "attribution:")
+        ) from error
 
 
 def _value(text: str) -> Any:

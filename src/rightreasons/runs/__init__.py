@@ -6,23 +6,30 @@ _require("train", "safetensors", "scipy", "lightning_fabric")
 
 from rightreasons.runs._compare import compare, comparison_text  # noqa: E402
 from rightreasons.runs._evaluate import evaluate, evaluation_text  # noqa: E402
+from rightreasons.runs._explain import Job  # noqa: E402
 from rightreasons.runs._export import attributions  # noqa: E402
 from rightreasons.runs._files import RunDirectory  # noqa: E402
 from rightreasons.runs._load import Trained, load  # noqa: E402
 from rightreasons.runs._plan import Fit, plan  # noqa: E402
 from rightreasons.runs._runner import Progress, run  # noqa: E402
+from rightreasons.runs._store import MapStore  # noqa: E402
+from rightreasons.runs._stream import Streamed, explain  # noqa: E402
 from rightreasons.runs._tables import write_table  # noqa: E402
 
 __all__ = [
     "Fit",
+    "Job",
+    "MapStore",
     "Progress",
     "RunDirectory",
+    "Streamed",
     "Trained",
     "attributions",
     "compare",
     "comparison_text",
     "evaluate",
     "evaluation_text",
+    "explain",
     "load",
     "plan",
     "run",

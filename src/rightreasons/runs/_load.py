@@ -9,13 +9,13 @@ from statistics import mean
 from typing import Any, Literal, final
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from rightreasons import attribution, data, tasks
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.recipes import Recipe
+from rightreasons.recipes._read import attribution_named
 from rightreasons.recipes._schema import AttributionName
 from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, digest_of
@@ -115,21 +115,20 @@ class Trained:
             )
         return found
 
-    def method(self, named: str | AttributionName | None = None) -> attribution.Attribution:
+    def method(
+        self, named: str | Mapping[str, Any] | AttributionName | None = None
+    ) -> attribution.Attribution:
         """An attribution method by its name in recipes; training rows are its references where it takes any.
 
         Args:
             named: a name, or one with fields; None: the method of the recipe.
 
-        Raises: InputError for an unknown name, or one that needs fields.
+        Raises: InputError for a name or field that is not there, or one that needs others.
         """
         if named is None:
             named = self.recipe.explain.attribution
-        elif isinstance(named, str):
-            try:
-                named = AttributionName.model_validate(named)
-            except ValidationError as error:
-                raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+        elif not isinstance(named, AttributionName):
+            named = attribution_named(named)
         needs_rows = named.fields.get("references") == "train"
         return attribution_of(named, self.parts.train.x if needs_rows else torch.empty(0))
 

@@ -1,0 +1,128 @@
+"""`rightreasons explain`: maps of every row of a file or folder."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rightreasons.cli import _options as options
+from rightreasons.core._errors import InputError
+
+
+def explain(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|MODULE:FACTORY",
+            help="Run directory, or a function without arguments that returns your network.",
+            show_default=False,
+        ),
+    ],
+    source: options.Source,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PLACE",
+            help="maps.zarr; for tables maps.csv or maps.parquet.",
+            show_default=False,
+        ),
+    ],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            metavar="NAME",
+            help="As in recipes, e.g. gradient or '{name: integrated_gradients, steps: 64}'. Default: the recipe's.",
+            show_default=False,
+        ),
+    ] = None,
+    explained: Annotated[
+        str,
+        typer.Option("--explained", metavar="WHICH", help="predicted, label, or the number of an output."),
+    ] = "predicted",
+    reading: Annotated[
+        str | None,
+        typer.Option(
+            "--reading",
+            metavar="YAML",
+            help="How DATA are read, e.g. '{size: [224, 224]}'.",
+            show_default=False,
+        ),
+    ] = None,
+    references: Annotated[
+        str | None,
+        typer.Option(
+            "--references",
+            metavar="FILE",
+            help="For a network of your own: rows for methods that compare with some.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the draws.")] = 0,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            "--rows",
+            metavar="N",
+            help="Rows read, explained and written at a time. Default: by their size.",
+            show_default=False,
+        ),
+    ] = None,
+    chunk: Annotated[
+        str,
+        typer.Option(
+            "--chunk", metavar="N", help="Most rows in one forward pass; auto: what fits into memory."
+        ),
+    ] = "auto",
+    devices: Annotated[
+        int, typer.Option("--devices", metavar="N", help="Processes, each with a GPU if there are any.")
+    ] = 1,
+    arm: options.Arm = None,
+    split: options.Split = 0,
+    trust: options.Trust = False,
+    code: options.Code = Path(),
+) -> None:
+    """Explain every row of a file or folder; the same command goes on after an interruption."""
+    from rightreasons import runs
+    from rightreasons.cli._rows import counted
+
+    job = runs.Job(
+        model,
+        source,
+        _yaml("--method", method),
+        _number(explained, "--explained", ("predicted", "label")),
+        arm=arm,
+        split=split,
+        trust=trust,
+        code=str(code),
+        reading=_yaml("--reading", reading) or {},
+        references=references,
+        seed=seed,
+        rows=rows,
+        chunk=_number(chunk, "--chunk", ("auto",)),
+    )
+    with counted(f"explaining {source}") as show:
+        runs.explain(job, output, devices=devices, progress=lambda now: show(now.done, now.total, now.found))
+    typer.echo(str(output))
+
+
+def _yaml(option: str, text: str | None) -> Any:
+    """A word, or fields in braces."""
+    if text is None:
+        return None
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{option} is no YAML: {' '.join(str(error).split())}.") from error
+
+
+def _number(text: str, option: str, words: tuple[str, ...]) -> Any:
+    if text in words:
+        return text
+    if text.isdigit():
+        return int(text)
+    raise InputError(f"{option} is {', '.join(words)} or a number; got {text!r}.")

@@ -1,0 +1,251 @@
+"""Maps of every row of a source: streamed, resumable, over several processes."""
+
+import hashlib
+import inspect
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import rightreasons
+from rightreasons import attribution, data, models
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import DataError, InputError
+from rightreasons.core._memory import backing_off, fitting
+from rightreasons.data._pieces import Pieces, Whole, pieces
+from rightreasons.recipes._read import attribution_named
+from rightreasons.runs._fit import outputs_of
+from rightreasons.runs._load import Trained, load
+from rightreasons.runs._maps import of_inputs
+from rightreasons.runs._plan import seed_of
+from rightreasons.runs._store import Rows
+from rightreasons.runs._terms import attribution_of
+
+NUMBERS = 2**20
+"""Numbers in the inputs of a piece, about, where the caller does not say how many rows it has."""
+FEWEST, MOST = 16, 4096
+_OF_NEW_DATA = ("target", "id", "unseen")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is explained how: a value that a process of its own can take up.
+
+    Args:
+        model: a run directory, or `module:factory`, a function without arguments in `code` that returns the network.
+        source: a file, a folder, or the name of a data set, as `read` takes them. Tables (CSV, Parquet), .npy files
+            and folders of images are streamed; other forms, and tables for a `module:factory`, are read at once.
+        method: a name as in recipes, or one with fields; None: the recipe's own, or integrated gradients.
+        explained: "predicted", the highest output of each row; "label", the output that its label selects; or the
+            number of an output.
+        arm: of a run; None: the best on validation rows.
+        split: of a run.
+        trust: run the code that the run's recipe names.
+        code: folder that code is imported from.
+        reading: options of `rr.data.read`.
+        references: for a `module:factory`, a file of rows that methods with references take.
+        seed: of the draws. Those of a piece depend on it and on the piece, on nothing else.
+        rows: rows of a piece; None: 16 to 4,096, by its size.
+        chunk: most model rows in one forward pass; "auto": as many as are quick and fit into memory, half as many
+            each time that memory runs out.
+
+    Raises: InputError: rows or chunk below 1.
+    """
+
+    model: str
+    source: str
+    method: str | Mapping[str, Any] | None = None
+    explained: Literal["predicted", "label"] | int = "predicted"
+    arm: str | None = None
+    split: int = 0
+    trust: bool = False
+    code: str = "."
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    references: str | None = None
+    seed: int = 0
+    rows: int | None = None
+    chunk: int | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "chunk"):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 1:
+                raise InputError(f"{name} must be at least 1; got {value}.")
+
+    @property
+    def own_code(self) -> bool:
+        """Whether the model is a `module:factory`."""
+        return ":" in self.model and not Path(self.model).exists()
+
+
+class Work:
+    """A job with everything loaded: makes the maps of any piece.
+
+    Args:
+        job: what is asked.
+        device: where the network runs.
+        processes: that share the machine's memory.
+    """
+
+    def __init__(self, job: Job, device: str = "cpu", processes: int = 1) -> None:
+        self.job, self.device, self.processes = job, torch.device(device), processes
+        self.trained = (
+            None
+            if job.own_code
+            else load(job.model, arm=job.arm, split=job.split, trust=job.trust, code=job.code)
+        )
+        self.model = (_made(job) if self.trained is None else self.trained.model).to(self.device).eval()
+        self.method = _method(job, self.trained)
+        self.known = None  # f at the references
+        self.chunk: int | None = None
+        size = job.rows
+        if size is None:
+            first = self._pieces(1).take(0)
+            size = max(FEWEST, min(MOST, NUMBERS // max(1, first.x[0].numel())))
+        self.pieces = self._pieces(size)
+
+    def _pieces(self, size: int) -> Pieces:
+        job, trained = self.job, self.trained
+        path, labelled = Path(job.source), job.explained == "label"
+        options = _options(job)
+
+        def read(place: Any) -> data.DataSet:
+            return (
+                data.read(place, **options)
+                if trained is None
+                else trained.read(place, labelled=labelled, **options)
+            )
+
+        if not path.exists():
+            return Whole(data.load(job.source) if trained is None else read(job.source), size)
+        beside = _names(job.reading, trained, labelled) if path.suffix == ".npy" else ()
+        return pieces(path, size, read, labelled=labelled, beside=beside, whole_tables=trained is None)
+
+    def identity(self) -> dict[str, Any]:
+        """What the result depends on, in full: a store is gone on with only for the same."""
+        job = self.job
+        return {
+            "model": job.model,
+            "arm": None if self.trained is None else self.trained.arm,
+            "split": None if self.trained is None else self.trained.split,
+            "weights": _digest(self.model),
+            "source": job.source,
+            "source is": self.pieces.fingerprint(),
+            "method": repr(self.method),
+            "explained": job.explained,
+            "reading": repr(dict(job.reading)),
+            "seed": job.seed,
+            "piece": self.pieces.size,
+        }
+
+    def attributes(self, first: data.DataSet) -> dict[str, Any]:
+        """What a store says about itself."""
+        versions = {
+            "rightreasons": rightreasons.__version__,
+            "torch": str(torch.__version__),
+            "python": platform.python_version(),
+        }
+        named = {"classes": list(self.trained.classes if self.trained else first.classes)}
+        if first.columns:
+            named["features"] = list(first.groups)
+        return {"job": self.identity(), "versions": versions, **{k: v for k, v in named.items() if v}}
+
+    def maps(self, piece: int) -> tuple[Rows, data.DataSet]:
+        """The arrays of a piece, and its rows."""
+        rows = self.pieces.take(piece)
+        x = rows.x.to(self.device)
+        outputs = outputs_of(self.model, x)
+        target = self._target(rows, outputs)
+        explanation = self._explanation(x, target, piece)
+        if not isinstance(explanation.maps, Tensor):
+            raise InputError("maps of a network with several inputs cannot be stored; name one layer: at=...")
+        maps = of_inputs(explanation.maps, x)
+        if rows.columns and maps.shape == x.shape:
+            _, maps = data.sum_groups(maps, rows.groups)
+        found = {"maps": maps, "outputs": outputs, "gap": explanation.gap, "target": target}
+        arrays: Rows = {name: values.cpu().numpy() for name, values in found.items() if values is not None}
+        if rows.ids:
+            arrays["ids"] = np.array(rows.ids)
+        return arrays, rows
+
+    def _target(self, rows: data.DataSet, outputs: Tensor) -> Tensor | None:
+        asked = self.job.explained
+        if outputs[0].numel() == 1:
+            return None
+        if outputs.ndim != 2:
+            raise InputError(
+                f"the network has outputs of shape {tuple(outputs.shape[1:])}: make it return (B, C)."
+            )
+        if asked == "predicted":
+            return outputs.argmax(1)
+        if isinstance(asked, int):
+            return torch.full((len(outputs),), asked, device=outputs.device)
+        if not rows.labelled:
+            raise DataError(f"{self.job.source} has no labels to explain. Ask for explained='predicted'.")
+        return rows.y.to(outputs.device) if self.trained is None else self.trained.task.explained(rows.y)
+
+    def _explanation(self, x: Tensor, target: Tensor | None, piece: int) -> attribution.Explanation:
+        more: dict[str, Any] = {}
+        if isinstance(self.method, attribution.ExpectedGradients):
+            if self.known is None:
+                self.known = attribution.reference_output(self.model, self.method)
+            more["reference_output"] = self.known
+        if self.chunk is None:
+            share = 0.5 / self.processes if self.device.type == "cpu" else 0.5
+            self.chunk = fitting(self.model, x, share) if self.job.chunk == "auto" else self.job.chunk
+
+        def explained(chunk: int) -> attribution.Explanation:
+            draws = torch.Generator().manual_seed(seed_of(self.job.seed, "explain", piece))
+            return self.method.explain(self.model, x, target, generator=draws, chunk=chunk, **more)
+
+        found, self.chunk = backing_off(explained, self.chunk)
+        return found
+
+
+def _options(job: Job) -> dict[str, Any]:
+    """How the source is read, as far as the job says; a run knows the rest."""
+    known = _OF_NEW_DATA if not job.own_code else tuple(inspect.signature(data.read).parameters)[1:]
+    for name in job.reading:
+        if name not in known:
+            raise InputError(f"reading has no option {name!r} here. {did_you_mean(name, known)}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in job.reading.items()}
+
+
+def _made(job: Job) -> nn.Module:
+    model = models.from_path(job.model, job.code)()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{job.model} must return an nn.Module; got {type(model).__name__}.")
+    return model
+
+
+def _method(job: Job, trained: Trained | None) -> attribution.Attribution:
+    named = job.method
+    if trained is not None:
+        return trained.method(named)
+    found = attribution_named(named or "integrated_gradients")
+    if found.fields.get("references") != "train":
+        return attribution_of(found, torch.empty(0))
+    if job.references is None:
+        raise InputError(f"{found.name} needs rows to compare with: references=FILE (--references FILE).")
+    return attribution_of(found, data.read(job.references, **_options(job)).x)
+
+
+def _names(reading: Mapping[str, Any], trained: Trained | None, labelled: bool) -> tuple[str, ...]:
+    """Files beside an .npy file that its reader will look for."""
+    asked = dict(reading) if trained is None else {**trained.recipe.data.reading, **reading}
+    names = [asked.get("id"), *([asked.get("target")] if labelled or trained is None else [])]
+    flat = [each for name in names for each in ([name] if isinstance(name, str) else name or [])]
+    return tuple(flat)
+
+
+def _digest(model: nn.Module) -> str:
+    total = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        total.update(name.encode())
+        total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return f"sha256:{total.hexdigest()[:16]}"
