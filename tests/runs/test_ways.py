@@ -6,11 +6,12 @@ import torch
 
 import rightreasons as rr
 from rightreasons import runs
-from rightreasons.core._errors import RecipeError
+from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.models import Trees
 from rightreasons.recipes import parse
 from rightreasons.report import render
 from rightreasons.runs import RunDirectory, plan
+from rightreasons.runs._export import attributions
 from rightreasons.runs._rehearse import rehearse
 from tests.runs.cases import IMAGES, TABLE, finished
 
@@ -90,6 +91,14 @@ def test_a_peer_can_be_what_others_are_compared_with(tmp_path: Path) -> None:
     assert done.metrics()["reference"] == "Trees"
     assert all(arm["plain_steps"] is None for arm in done.metrics()["arms"])
     render(done)
+
+
+def test_arms_without_maps_are_left_out_of_an_export(run: RunDirectory) -> None:
+    named = set(attributions(run.path)["arm"])
+    assert "Lasso" in named
+    assert not named & {"Forest", "Boosting"}
+    with pytest.raises(InputError, match="decision trees have no attributions, and 'Forest'"):
+        attributions(run.path, arm="Forest")
 
 
 def test_the_network_does_not_decide_what_a_peer_is() -> None:

@@ -28,7 +28,7 @@ def attributions(run: str | Path, *, arm: str | None = None) -> Columns:
 
     Raises:
         DataError: no finished run, or its inputs are no table.
-        InputError: no such arm.
+        InputError: no such arm, or one without attributions; of all arms, those without are left out.
     """
     directory = RunDirectory.open(run)
     metrics, recipe = directory.metrics(), directory.recipe()
@@ -40,11 +40,14 @@ def attributions(run: str | Path, *, arm: str | None = None) -> Columns:
     names = [each["name"] for each in metrics["arms"]]
     if arm is not None and arm not in names:
         raise InputError(f"{run} has no arm {arm!r}. {did_you_mean(arm, names)}")
+    asked = [each for each in metrics["arms"] if arm in (None, each["name"])]
+    explained = [each for each in asked if None not in each["gini"]]
+    if not explained:
+        raise InputError(
+            f"{run}: decision trees have no attributions, and {arm or 'every arm'!r} is made of them."
+        )
     pieces = [
-        _piece(directory, recipe, metrics, each, chosen)
-        for each in metrics["arms"]
-        if arm in (None, each["name"])
-        for chosen in each["chosen"]
+        _piece(directory, recipe, metrics, each, chosen) for each in explained for chosen in each["chosen"]
     ]
     return {name: [value for piece in pieces for value in piece[name]] for name in pieces[0]}
 
