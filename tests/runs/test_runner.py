@@ -111,23 +111,45 @@ def test_results_do_not_depend_on_the_number_of_workers(image_run: RunDirectory,
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_repeats_no_finished_fit(image_run: RunDirectory, tmp_path: Path) -> None:
-    (tmp_path / "r.yaml").write_text(IMAGES.replace("splits: 2", "splits: 6"))
-    command = [sys.executable, "-m", "rightreasons", "train", "r.yaml", "-o", "run", "--no-report", "-w", "1"]
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the process", "its whole group"])
+def test_a_killed_run_goes_on_and_repeats_no_finished_fit(
+    image_run: RunDirectory, tmp_path: Path, whole_group: bool
+) -> None:
+    (tmp_path / "r.yaml").write_text(IMAGES.replace("splits: 2", "splits: 4"))
+    workers = "2" if whole_group else "1"
+    command = [
+        sys.executable,
+        "-m",
+        "rightreasons",
+        "train",
+        "r.yaml",
+        "-o",
+        "run",
+        "--no-report",
+        "-w",
+        workers,
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     killed = RunDirectory(tmp_path / "run")
     deadline = time.monotonic() + 240
     while len(list(tmp_path.glob("run/fits/*.json"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
     process.wait()
-    time.sleep(2)  # workers notice that their parent is gone
+    if not whole_group:
+        time.sleep(2)  # workers notice that their parent is gone
     done = {p: p.stat().st_mtime_ns for p in tmp_path.glob("run/fits/*.json")}
-    assert 3 <= len(done) < 36
+    assert 3 <= len(done) < 24
     assert not killed.metrics_file.exists()
-    again = run(parse((tmp_path / "r.yaml").read_text()), killed.path, workers=0)
+    heard: list[Progress] = []
+    again = run(parse((tmp_path / "r.yaml").read_text()), killed.path, workers=0, listen=heard.append)
     assert {p: p.stat().st_mtime_ns for p in done} == done
+    trained = [each.last for each in heard if each.stage == "train" and each.last is not None]
+    assert len(trained) == 24 - len(done)
+    assert not {f"{fit.id}.json" for fit in trained} & {p.name for p in done}
     whole = again.metrics()["arms"][0]["test"]["accuracy"]
     assert whole[:2] == image_run.metrics()["arms"][0]["test"]["accuracy"]
 
