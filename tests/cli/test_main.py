@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from rightreasons import __version__
 from rightreasons.cli import main
 from rightreasons.cli._progress import Display
 from rightreasons.core._errors import DataError
-from rightreasons.recipes import json_schema
+from rightreasons.recipes import json_schema, parse
 from rightreasons.runs import Progress, RunDirectory, plan, run
 from tests.runs.cases import TABLE, table
 
@@ -172,5 +173,38 @@ def test_progress_elsewhere_is_a_line_now_and_then(capsys: pytest.CaptureFixture
     assert [line.rsplit(" (", 1)[0] for line in lines] == [
         "tiny: starting",
         "tiny: training 4 fits, 1 found finished",
-        "tiny: training 4/4",
+        "tiny: training 4/4, Sparse, split 2",
     ]
+
+
+def many(count: int) -> list[Progress]:
+    fits = plan(parse(TABLE.replace("splits: 2", f"splits: {count // 2}")))
+    return [Progress("train", done, count, 0, fits[done - 1]) for done in range(1, count + 1)]
+
+
+def test_two_hundred_fits_are_a_line_every_ten_seconds_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr("rightreasons.cli._progress.monotonic", lambda: float(next(clock)))
+    with Display("tiny") as display:
+        for progress in many(200):
+            display(progress)
+    lines = capsys.readouterr().err.splitlines()
+    assert 15 < len(lines) < 90
+    line = r"tiny: training \d+/200, about \d+ (s|min) left, (Plain|Sparse), split \d+ \(\d+ s\)"
+    assert re.fullmatch(line, lines[9])
+    assert "200/200, Sparse, split 100" in lines[-2]
+
+
+def test_two_hundred_fits_on_a_terminal_are_one_bar_with_the_time_left() -> None:
+    console = Console(force_terminal=True, width=160, record=True, file=open(os.devnull, "w"))
+    with Display("tiny", console) as display:
+        for progress in many(200):
+            display(progress)
+        text = "".join(segment.text for segment in console.render(display.bars.get_renderable()))
+    console.file.close()
+    assert len(text.splitlines()) == 1
+    assert "200/200" in text
+    assert "Sparse, split 100" in text
+    assert "left 0:00:00" in text

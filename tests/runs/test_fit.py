@@ -1,6 +1,8 @@
 """How a recipe trains its fits: every key does what it says, and what cannot run is said before training."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from rightreasons.runs import RunDirectory, plan, run
 from rightreasons.runs import _fit as fits
 from rightreasons.runs import _material as material
 from rightreasons.runs import _rows as rows
-from rightreasons.runs._files import read_json
+from rightreasons.runs._files import append, read_json
 from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._terms import terms_of
 from tests.runs.cases import IMAGES, TABLE
@@ -327,19 +329,32 @@ def test_fine_tuning_leaves_frozen_parts_as_they_were_bit_by_bit(tmp_path: Path)
         assert torch.equal(first[name], second[name]) == (name in frozen), name
 
 
-def test_a_full_disk_while_curves_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rightreasons.runs import _files
-
-    path = tmp_path / "curves.csv"
-    path.write_text("epoch\n0\n")
-    with pytest.raises(DataError, match="cannot be written"):
-        _files.append(tmp_path / "nowhere" / "curves.csv", "1\n")
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk, a file grows no further than this."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
-        with pytest.raises(DataError, match="curves.csv cannot be written"):
-            _files.append(path, "1234567890\n")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_not_half_there(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text("epoch\n0\n")
+    with pytest.raises(DataError, match="nowhere/curves.csv cannot be written"):
+        append(tmp_path / "nowhere" / "curves.csv", "1\n")
+    with files_of_at_most(10), pytest.raises(DataError, match="curves.csv cannot be written"):
+        append(path, "1234567890\n")
     assert path.read_text() == "epoch\n0\n"
+
+
+def test_events_that_do_not_fit_on_the_disk_are_one_error(tmp_path: Path) -> None:
+    recipe = told("clip: 5", ONE + "loggers: [tensorboard]\n")
+    with (
+        files_of_at_most(300),
+        pytest.raises(DataError, match="tensorboard/.* cannot be written"),
+    ):
+        trained(recipe, tmp_path)

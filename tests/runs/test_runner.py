@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import signal
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from rightreasons.core._errors import DataError, RecipeError
 from rightreasons.recipes import parse
 from rightreasons.runs import Progress, RunDirectory, plan, run
+from rightreasons.runs._material import resolve
 from tests.runs.cases import IMAGES, TABLE, images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,3 +207,41 @@ def test_two_arms_that_are_the_same_share_their_fits(tmp_path: Path) -> None:
     done = run(parse(text), tmp_path, workers=0)
     first, second, _ = done.metrics()["arms"]
     assert first["test"] == second["test"]
+
+
+LONG = """
+name: long
+data: {name: digits, train: 200, validation: 100, test: 40, splits: 1}
+model: {name: mlp, hidden: [64], dropout: 0.2}
+training: {epochs: 60, batch_size: 25, schedule: cosine, augment: shift, checkpoint_every: 20}
+explain: {rows: 5, attribution: {name: expected_gradients, samples: 4}}
+loggers: [csv]
+arms: [{name: Smooth, terms: [{prior: total_variation}], weights: [0.01]}]
+"""
+
+
+@pytest.mark.slow
+def test_a_fit_killed_in_the_middle_goes_on_to_the_same_weights_bit_by_bit(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(LONG)
+    command = [sys.executable, "-m", "rightreasons", "train", "r.yaml", "-o", "run", "--no-report", "-w", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.glob("run/checkpoints/*/step-0000000[4-9]*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(2)  # the worker notices that its parent is gone
+    killed = RunDirectory(tmp_path / "run")
+    (fit,) = plan(resolve(parse(LONG)))
+    assert not killed.result_file(fit.id).exists()
+    (curves,) = tmp_path.glob("run/logs/*.csv")
+    seconds = [float(row["seconds"]) for row in csv.DictReader(curves.read_text().splitlines())]
+    again = run(parse(LONG), killed.path, workers=0)
+    whole = run(parse(LONG), tmp_path / "whole", workers=0)
+    expected, found = (load_file(each.model_file(fit.id)) for each in (whole, again))
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    history = [record["seconds"] for record in again.history()]
+    assert len(history) == 60
+    assert history[:4] == seconds[:4]  # these epochs were not repeated
+    assert not list(tmp_path.glob("run/checkpoints/*"))

@@ -58,6 +58,8 @@ def _bars(console: Console, *more: ProgressColumn) -> Progress:
         *more,
         console=console,
         disable=not console.is_terminal,
+        speed_estimate_period=24
+        * 3600,  # fits may take longer than the half minute that is remembered otherwise
     )
 
 
@@ -75,6 +77,7 @@ class Display:
         self.live = self.console.is_terminal
         self.bars = _bars(self.console, TextColumn("{task.fields[last]}", style="dim"))
         self.tasks: dict[str, TaskID] = {}
+        self.begun: dict[str, float] = {}
         self.started = self.spoken = monotonic()
 
     def __enter__(self) -> "Display":
@@ -94,6 +97,7 @@ class Display:
         verb = _VERBS.get(progress.stage, progress.stage)
         if progress.stage not in self.tasks:
             found = f", {progress.found} found finished" if progress.found else ""
+            self.begun[progress.stage] = monotonic()
             self.tasks[progress.stage] = self.bars.add_task(
                 f"{self.name}: {verb}", total=progress.total, completed=progress.found, last=""
             )
@@ -104,7 +108,17 @@ class Display:
         if not self.live and (
             progress.done == progress.total or monotonic() - self.spoken > _SECONDS_BETWEEN_LINES
         ):
-            self._say(f"{verb} {progress.done}/{progress.total}")
+            self._say(
+                f"{verb} {progress.done}/{progress.total}{self._left(progress)}, {last}".removesuffix(", ")
+            )
+
+    def _left(self, progress: RunProgress) -> str:
+        """How long the stage will take from here, at the speed so far."""
+        new = progress.done - progress.found
+        if progress.done == progress.total or new < 1:
+            return ""
+        seconds = (monotonic() - self.begun[progress.stage]) / new * (progress.total - progress.done)
+        return f", about {about(seconds)} left"
 
     def _say(self, what: str) -> None:
         self.spoken = monotonic()
@@ -112,3 +126,14 @@ class Display:
             self.console.print(
                 f"{self.name}: {what} ({self.spoken - self.started:.0f} s)", soft_wrap=True, markup=False
             )
+
+
+def about(seconds: float) -> str:
+    """A time in the unit people would use.
+
+    >>> about(42.0), about(200.0), about(9000.0)
+    ('42 s', '3 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

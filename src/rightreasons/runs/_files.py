@@ -46,12 +46,12 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def append(path: Path, text: str) -> None:
-    """Add lines to a file; if they do not fit, the file is as it was.
+def append(path: Path, content: bytes | str) -> None:
+    """Add to a file; if the disk is full, the file is as it was.
 
     Raises: DataError, one line, if it cannot be written.
     """
-    raw = text.encode()
+    raw = content.encode() if isinstance(content, str) else content
     try:
         size = path.stat().st_size
         with path.open("ab", buffering=0) as file:

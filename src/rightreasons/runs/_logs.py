@@ -4,10 +4,10 @@ import csv
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from io import StringIO
+from io import BytesIO, StringIO
+from time import time
 from typing import Any
 
-from rightreasons.core._errors import DataError
 from rightreasons.recipes import Recipe
 from rightreasons.runs._files import RunDirectory, append, write_atomically
 
@@ -69,22 +69,28 @@ def _lines(columns: list[str], rows: list[Record], header: bool) -> str:
 
 @contextmanager
 def _tensorboard(run: RunDirectory, fit: str) -> Iterator[Callable[[Record], None]]:
-    from torch.utils.tensorboard import SummaryWriter
-
     folder = run.events_folder(fit)
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        with SummaryWriter(str(folder)) as writer:
+    shutil.rmtree(folder, ignore_errors=True)
+    path = folder / f"events.out.tfevents.{int(time())}"
+    write_atomically(path, _event(file_version="brain.Event:2"))
 
-            def log(row: Record) -> None:
-                for key, value in row.items():
-                    if key != "epoch":
-                        writer.add_scalar(key, value, row["epoch"])
-                writer.flush()
+    def log(row: Record) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
 
-            yield log
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        values = [Summary.Value(tag=k, simple_value=v) for k, v in row.items() if k != "epoch"]
+        append(path, _event(step=row["epoch"], summary=Summary(value=values)))
+
+    yield log
+
+
+def _event(**fields: Any) -> bytes:
+    """A record of an event file. TensorBoard's own writer has a thread, whose errors nobody can catch."""
+    from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    record = BytesIO()
+    RecordWriter(record).write(Event(wall_time=time(), **fields).SerializeToString())
+    return record.getvalue()
 
 
 LOGGERS: dict[str, Any] = {"csv": _csv, "tensorboard": _tensorboard}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rightreasons.core._errors import InputError, MissingExtraError
+from rightreasons.core._errors import DataError, InputError, MissingExtraError
 
 TENSORS, REST = "tensors.safetensors", "state.json"
 
@@ -20,20 +20,24 @@ def save_checkpoint(directory: Path, step: int, state: Mapping[str, Any]) -> Pat
 
     The files are written and synced under a temporary name and renamed, so a checkpoint is either whole or absent.
     Older ones are removed afterwards.
+
+    Raises:
+        DataError: it cannot be written; the last one is still there.
+        InputError: a value that a checkpoint cannot hold.
     """
     tensors: dict[str, Tensor] = {}
     rest = _split(state, "", tensors)
     final = directory / f"step-{step:09d}"
     partial = directory / f".writing-{step:09d}-{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    _safetensors().save_file(tensors, partial / TENSORS)
-    (partial / REST).write_text(json.dumps(rest), encoding="utf-8")
-    for name in (TENSORS, REST):
-        _sync(partial / name)
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(partial, final)
-    _sync(directory)
+    content = {TENSORS: _safetensors().save(tensors), REST: json.dumps(rest).encode()}
+    try:
+        _write(partial, content)
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(partial, final)
+        _sync(directory)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise DataError(f"the checkpoint {final} cannot be written: {error.strerror or error}.") from error
     for old in _whole(directory):
         if old != final:
             shutil.rmtree(old, ignore_errors=True)
@@ -81,6 +85,14 @@ def _join(value: Any, path: str, tensors: Mapping[str, Tensor]) -> Any:
             return tensors[value["__tensor__"]]
         return {k: _join(v, path, tensors) for k, v in value["__dict__"]}
     return [_join(v, path, tensors) for v in value] if isinstance(value, list) else value
+
+
+def _write(folder: Path, content: Mapping[str, bytes]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, raw in content.items():
+        (folder / name).write_bytes(raw)
+        _sync(folder / name)
 
 
 def _sync(path: Path) -> None:

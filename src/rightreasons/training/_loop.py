@@ -94,6 +94,7 @@ def fit(
     Raises:
         InputError: data or numbers that cannot be used, or a checkpoint of another run in `directory`.
         DivergedError: the loss became NaN or infinite; the model holds the weights before that step.
+        DataError: a checkpoint cannot be written.
     """
     check_numbers(epochs, batch_size, accumulate, patience, clip, checkpoint_every)
     rows = Rows(train, "train")

@@ -1,0 +1,95 @@
+"""A disk that is full, or cannot be written: one line, exit code 2, and no file that is half there."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from rightreasons.cli import main
+from rightreasons.runs import run
+
+resource = pytest.importorskip("resource")
+
+RECIPE = """
+name: full
+data: {name: digits, train: 60, validation: 40, test: 40, splits: 1}
+model: {name: mlp, hidden: [64]}
+training: {epochs: 2, checkpoint_every: 1}
+explain: {rows: 5, attribution: {name: expected_gradients, samples: 4}}
+loggers: [csv, tensorboard]
+arms: [{name: Plain}]
+"""
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk, a file grows no further than this, and the write that would do so fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Trained in this process."""
+    monkeypatch.setattr(
+        "rightreasons.runs.run", lambda *given, workers, **more: run(*given, workers=0, **more)
+    )
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    return tmp_path / "r.yaml"
+
+
+def one_line(err: str) -> str:
+    """The error, without lines of progress."""
+    (line,) = (line for line in err.splitlines() if not re.match(r"full: ", line))
+    assert line.startswith("error: ")
+    assert "Traceback" not in err
+    return line
+
+
+def whole(path: Path) -> bool:
+    if path.suffix == ".safetensors":
+        return bool(load_file(path))
+    if path.suffix == ".json":
+        return bool(json.loads(path.read_text()))
+    return not path.name.startswith(".writing-")
+
+
+@pytest.mark.parametrize(
+    ("size", "what", "changed"),
+    [
+        (200, "recipe.yaml", ""),
+        (25_000, "the checkpoint .*step-000000001", ""),
+        (15_000, r"fits/plain.*\.safetensors", "training.checkpoint_every=null"),
+        (40_000, r"report\.html", "training.checkpoint_every=null"),
+    ],
+)
+def test_a_full_disk_leaves_nothing_half_written_and_the_run_goes_on_later(
+    size: int, what: str, changed: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(recipe), "-o", str(tmp_path / "run"), *(["--set", changed] if changed else [])]
+    with files_of_at_most(size):
+        assert main(command) == 2
+    error = one_line(capsys.readouterr().err)
+    assert re.search(f"{what}.* cannot be written: File too large", error)
+    assert all(whole(path) for path in (tmp_path / "run").rglob("*") if path.is_file())
+    assert main(command) == 0
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert not list((tmp_path / "run").rglob(".writing-*"))
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a folder in which nobody can make files")
+def test_a_folder_that_cannot_be_written_is_said_before_training(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(recipe), "-o", "/sys/rightreasons-run"]) == 2
+    captured = capsys.readouterr().err
+    assert re.search("/sys/rightreasons-run/recipe.yaml cannot be written: ", one_line(captured))
+    assert "training" not in captured
