@@ -32,6 +32,13 @@ from rightreasons.priors._gini import Gini, gini_coefficient
 from rightreasons.priors._graph import GraphLaplacian
 from rightreasons.priors._group import GroupSparsity
 from rightreasons.priors._grouped import Grouped
+from rightreasons.priors._interpretation import (
+    Dependence,
+    Ranked,
+    explain_importance,
+    partial_dependence,
+    top_features,
+)
 from rightreasons.priors._learned import LearnedPrior, controls
 from rightreasons.priors._mask import Mask
 from rightreasons.priors._meta import MetaFeatures
@@ -44,6 +51,7 @@ __all__ = [
     "L1",
     "L2",
     "Alignment",
+    "Dependence",
     "FeatureGraph",
     "FourierSmoothness",
     "Gini",
@@ -57,9 +65,13 @@ __all__ = [
     "MetaFeatures",
     "Monotone",
     "Prior",
+    "Ranked",
     "TotalVariation",
     "controls",
+    "explain_importance",
     "feature_graph",
     "gini_coefficient",
+    "partial_dependence",
     "random_graph",
+    "top_features",
 ]

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, Literal, final
 
 import torch
@@ -39,7 +40,8 @@ class LearnedPrior(nn.Module):
     with abs(phi) in place of phi where `signed` is false. g is trained together with the model: an `Objective` that
     holds this prior has g's parameters, and `Objective.parameter_groups` gives them a rate of their own. The released
     code is l1 at the sample level with weight 1, signed in one experiment and not in the others; the weight is a knob
-    here, to be chosen on validation rows.
+    here, to be chosen on validation rows. Networks by name start at g = 0, not at random: attributions are small
+    numbers, and a penalty that first pulls them towards large random ones holds training back.
 
     Whatever g is, the l1 form also shrinks attributions towards the few numbers g can give: a gain over no prior says
     nothing about the meta-features. `controls` are what it has to be compared with.
@@ -206,13 +208,14 @@ def controls(
 
 
 def _built(network: str, columns: int) -> nn.Module:
-    if network == "linear":
-        return nn.Linear(columns, 1)
-    if network == "mlp":
-        first, second = _HIDDEN
-        return nn.Sequential(
-            nn.Linear(columns, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, 1)
-        )
+    """A network whose last layer is zero: training starts at the control g = 0, whatever the size of attributions."""
     if network in ("constant", "zero"):
         return Constant(trainable=network == "constant")
-    raise InputError(f"network must be 'linear', 'mlp', 'constant', 'zero' or a module; got {network!r}.")
+    if network not in ("linear", "mlp"):
+        raise InputError(f"network must be 'linear', 'mlp', 'constant', 'zero' or a module; got {network!r}.")
+    widths = (columns, *(_HIDDEN if network == "mlp" else ()))
+    hidden = [layer for n, m in pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())]
+    last = nn.Linear(widths[-1], 1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(*hidden, last) if hidden else last

@@ -26,9 +26,7 @@ def holm(pvalues: Sequence[float | None]) -> list[float | None]:
         >>> holm([0.01, 0.04, None, 0.03])
         [0.03, 0.06, None, 0.06]
     """
-    for p in pvalues:
-        if p is not None and not (math.isfinite(p) and 0 <= p <= 1):
-            raise InputError(f"p-values must lie in [0, 1]; got {p}. Pass None where no test was made.")
+    check_pvalues(pvalues)
     tested = sorted((p, position) for position, p in enumerate(pvalues) if p is not None)
     adjusted: list[float | None] = [None] * len(pvalues)
     largest = 0.0
@@ -36,3 +34,10 @@ def holm(pvalues: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, (len(tested) - rank) * p))
         adjusted[position] = largest
     return adjusted
+
+
+def check_pvalues(pvalues: Sequence[float | None]) -> None:
+    """Raise unless each is a probability, or None."""
+    for p in pvalues:
+        if p is not None and not (math.isfinite(p) and 0 <= p <= 1):
+            raise InputError(f"p-values must lie in [0, 1]; got {p}. Pass None where no test was made.")

@@ -5,6 +5,8 @@ from itertools import groupby
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rightreasons.stats import recovery_auc
+
 NAN = float("nan")
 
 
@@ -17,15 +19,9 @@ def auc(score: Float[Tensor, " B"], positive: Bool[Tensor, " B"]) -> float:
     >>> auc(torch.tensor([0.1, 0.4, 0.4, 0.9]), torch.tensor([False, False, True, True]))
     0.875
     """
-    n_positive = int(positive.sum())
-    n_negative = positive.numel() - n_positive
-    if n_positive == 0 or n_negative == 0:
+    if bool(positive.all()) or not bool(positive.any()):
         return NAN
-    _, level, ties = score.unique(return_inverse=True, return_counts=True)
-    last_rank = ties.cumsum(0).double()
-    mid_rank = last_rank - (ties.double() - 1) / 2
-    wins = float(mid_rank[level][positive].sum()) - n_positive * (n_positive + 1) / 2
-    return wins / (n_positive * n_negative)
+    return recovery_auc(score.cpu().numpy(), positive.cpu().numpy())
 
 
 def r2(prediction: Float[Tensor, " B"], truth: Float[Tensor, " B"]) -> float:
