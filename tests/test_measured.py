@@ -28,6 +28,11 @@ def test_the_tables_of_methods_are_what_the_methods_say_of_themselves() -> None:
     assert methods - set(script["ORDER"]) == {attribution.Attribution, attribution.PathAttribution}
 
 
+def test_the_page_of_recipes_is_what_their_result_files_say() -> None:
+    page = runpy.run_path(str(ROOT / "recipes" / "results.py"))["page"]()
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == page
+
+
 @pytest.mark.parametrize("document", ["README.md", "docs/which-method.md"])
 def test_ratios_quoted_elsewhere_are_on_that_page(document: str) -> None:
     """A ratio is written as 13.8 times or 2.6 plain steps; each must be a cell of the page."""
