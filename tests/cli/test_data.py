@@ -25,8 +25,12 @@ def test_list_names_every_set(capsys: pytest.CaptureFixture[str]) -> None:
 def test_describe_a_set_and_a_file(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "describe", "digits"]) == 0
     assert "1,797 rows of shape (1 x 8 x 8)" in capsys.readouterr().out
-    assert main(["data", "describe", table, "--target", "ill"]) == 2
-    assert "Column 'who'" in capsys.readouterr().err
+    assert main(["data", "describe", table, "--target", "ill", "--id", "who"]) == 0
+    out = capsys.readouterr().out
+    assert "label: no 48 (80.0 %), yes 12 (20.0 %)" in out
+    assert "not usable as it is: Column 'notes'" in out
+    assert main(["data", "describe", table, "--target", "il"]) == 2
+    assert "Did you mean 'ill'?" in capsys.readouterr().err
 
 
 def test_fetch_what_has_no_files(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,10 @@
 """`rightreasons data`: named sets, and a first look at a file of one's own."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from rightreasons.cli import _options as options
 
 data = typer.Typer(
     help="Named data sets, and a first look at files of your own.",
@@ -37,29 +39,25 @@ def describe(
     source: Annotated[
         str, typer.Argument(metavar="NAME|PATH", help="A named set, a file or a folder.", show_default=False)
     ],
-    target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the label.", show_default=False)
-    ] = None,
-    event: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column that is 1 where the target is the time of an event.",
-            show_default=False,
-        ),
-    ] = None,
-    id: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column that names the rows.", show_default=False)
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of what rows belong to.", show_default=False)
-    ] = None,
+    target: Annotated[str | None, options.column("Column of the label.")] = None,
+    event: options.NewEvent = None,
+    id: options.NewId = None,
+    group: options.NewGroup = None,
+    dates_since: options.DatesSince = None,
 ) -> None:
     """Rows, label, columns, missing values: what training would see."""
     from rightreasons import data as sets
 
-    named = source in sets.names()
-    if named:
-        typer.echo(sets.describe(source))
-    found = sets.load(source) if named else sets.read(source, target=target, event=event, id=id, group=group)
-    typer.echo(sets.outline(found))
+    if source in sets.names():
+        typer.echo(f"{sets.describe(source)}\n{sets.outline(sets.load(source))}")
+        return
+    asked: dict[str, Any] = {
+        "target": target, "event": event, "id": id, "group": group, "dates_since": dates_since,
+    }  # fmt: skip
+    given = {key: value for key, value in asked.items() if value is not None}
+    try:
+        typer.echo(sets.outline(sets.read(source, **given)))
+    except sets.ColumnsError as error:
+        typer.echo(sets.outline(sets.read(source, **given, drop=list(error.columns))))
+        for problem in error.columns.values():
+            typer.echo(f"  not usable as it is: {problem}")

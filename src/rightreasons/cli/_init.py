@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from rightreasons.cli import _options as options
 from rightreasons.core._errors import RecipeError
 
 
@@ -13,46 +14,18 @@ def init(
         Path, typer.Argument(metavar="DATA", help="A file, or a folder of images.", show_default=False)
     ],
     target: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN", help="Column of the label; several for several labels.", show_default=False
-        ),
+        list[str] | None, options.column("Column of the label; several for several labels.")
     ] = None,
-    event: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column that is 1 where the target is the time of an event.",
-            show_default=False,
-        ),
-    ] = None,
-    id: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column that names the rows.", show_default=False)
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column of what rows belong to, such as a patient with several visits.",
-            show_default=False,
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Column of train, validation and test.", show_default=False),
-    ] = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Column to leave out; may be repeated.", show_default=False),
-    ] = None,
+    event: options.NewEvent = None,
+    id: options.NewId = None,
+    group: options.NewGroup = None,
+    split: Annotated[str | None, options.column("Column of train, validation and test.")] = None,
+    drop: Annotated[list[str] | None, options.column("Column to leave out; may be repeated.")] = None,
     size: Annotated[
         tuple[int, int] | None,
         typer.Option(metavar="HEIGHT WIDTH", help="Size that images are resized to.", show_default=False),
     ] = None,
-    dates_since: Annotated[
-        str | None,
-        typer.Option(metavar="YYYY-MM-DD", help="Day that dates are counted from.", show_default=False),
-    ] = None,
+    dates_since: options.DatesSince = None,
     output: Annotated[
         Path | None,
         typer.Option(

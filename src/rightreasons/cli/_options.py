@@ -1,9 +1,15 @@
 """Options that several commands have."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+
+def column(help: str, *names: str) -> Any:
+    """An option that names a column."""
+    return typer.Option(*names, metavar="COLUMN", help=help, show_default=False)
+
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)]
 Source = Annotated[
@@ -26,19 +32,24 @@ Trust = Annotated[
 ]
 Code = Annotated[Path, typer.Option("--code", metavar="DIR", help="Folder that such code is imported from.")]
 Target = Annotated[
-    str | None,
-    typer.Option(
-        "--target",
-        metavar="COLUMN",
-        help="Column of the label, if it has another name than in training.",
-        show_default=False,
-    ),
+    str | None, column("Column of the label, if it has another name than in training.", "--target")
 ]
-Id = Annotated[
-    str | None,
-    typer.Option("--id", metavar="COLUMN", help="Column that names the rows, likewise.", show_default=False),
-]
+Id = Annotated[str | None, column("Column that names the rows, likewise.", "--id")]
 Unseen = Annotated[
     bool,
     typer.Option("--allow-unseen", help="Take categories that training did not have for missing values."),
+]
+# Of data that nothing is known about yet.
+NewEvent = Annotated[
+    str | None, column("Column that is 1 where the target is the time of an event.", "--event")
+]
+NewId = Annotated[str | None, column("Column that names the rows.", "--id")]
+NewGroup = Annotated[
+    str | None, column("Column of what rows belong to, such as a patient with several visits.", "--group")
+]
+DatesSince = Annotated[
+    str | None,
+    typer.Option(
+        "--dates-since", metavar="YYYY-MM-DD", help="Day that dates are counted from.", show_default=False
+    ),
 ]
