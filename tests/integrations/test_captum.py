@@ -18,67 +18,28 @@ from captum.testing.attr.helpers.gen_test_utils import get_target_layer  # noqa:
 from captum.testing.attr.helpers.test_config import config  # noqa: E402
 
 from rightreasons.integrations.captum import as_captum, from_captum  # noqa: E402
+from tests.integrations.captum_table import PAGE, SAME, SKIPPED, entries, page  # noqa: E402
 
 # Captum warns of every hook it sets, and of what it does to inputs and batch sizes.
 pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore::UserWarning")]
 
-# The same thing by both names. Captum's LRP has epsilon 1e-9 and keeps batch-norm apart.
-SAME: dict[str, rr.Attribution] = {
-    "Saliency": rr.Gradient(),
-    "InputXGradient": rr.InputTimesGradient(),
-    "IntegratedGradients": rr.IntegratedGradients(),
-    "GuidedBackprop": rr.GuidedBackprop(),
-    "Deconvolution": rr.Deconvnet(),
-    "DeepLift": rr.DeepLift(),
-    "DeepLiftShap": rr.DeepLift(references=torch.zeros(1, 1)),
-    "LRP": rr.LRP(rule=rr.Epsilon(1e-9), merge_norms=False),
-    "LayerIntegratedGradients": rr.IntegratedGradients(),
-    "LayerGradientXActivation": rr.InputTimesGradient(),
-    "LayerDeepLift": rr.DeepLift(),
-    "LayerDeepLiftShap": rr.DeepLift(references=torch.zeros(1, 1)),
-    "LayerGradCam": rr.GradCAM(relu=False, upsample=None),
-    "GuidedGradCam": rr.GuidedGradCAM(upsample="nearest"),
-}
-SCALED = "captum counts a functional scaling (x * 5, stacked multiples) twice: relevance does not sum to the output"
-LAYERS = "a list of layers, or a layer with two outputs; ours explains one activation"
-SKIPPED: dict[tuple[str, str], str] = {
-    ("basic_layer_multi_output", ""): LAYERS,
-    ("basic_layer_multi_output_with_internal_batching", ""): LAYERS,
-    ("basic_layer_multi_output_dl_shap", ""): LAYERS,
-    ("basic_layer_ig_multi_layer_multi_output", ""): LAYERS,
-    ("basic_layer_ig_multi_layer_multi_output_with_input_wrapper", ""): LAYERS,
-    ("basic_gradient_multi_layer_multi_output", ""): LAYERS,
-    ("basic_multi_input", "LRP"): SCALED,
-    ("basic_multi_input_multi_target", "LRP"): SCALED,
-    ("basic_multi_input_multi_target_nt", "LRP"): SCALED,
-    ("basic_multiple_tuple_target_nt", "LRP"): SCALED,
-    (
-        "conv_layer_single_target",
-        "LayerDeepLift",
-    ): "ends in a softmax, for which captum has a rule of its own",
-    (
-        "basic_layer_multi_inp_multi_target_dl_shap",
-        "LayerDeepLiftShap",
-    ): "references meet keywords that differ by row",
-}
-
 
 def cases() -> list[Any]:
-    found = []
-    for entry in config:
-        for algorithm in entry["algorithms"]:
-            name = algorithm.__name__
-            skipped = {(entry["name"], name), (entry["name"], "")} & set(SKIPPED)
-            pictures = "conv" in entry["name"] or name != "LayerGradCam"  # ours is for (B, C, H, W)
-            if name in SAME and pictures and not skipped:
-                found.append(pytest.param(entry, algorithm, id=f"{entry['name']}-{name}"))
-    return found
+    return [
+        pytest.param(entry, algorithm, id=f"{entry['name']}-{algorithm.__name__}")
+        for entry, algorithm, why in entries()
+        if why is None
+    ]
 
 
 def test_every_skipped_entry_exists() -> None:
     names = {(entry["name"], algorithm.__name__) for entry in config for algorithm in entry["algorithms"]}
     names |= {(entry["name"], "") for entry in config}
     assert set(SKIPPED) <= names
+
+
+def test_the_page_about_captum_is_what_the_table_says() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
 
 
 def ours_for(entry: dict[str, Any], name: str, inputs: Any) -> rr.Attribution:
