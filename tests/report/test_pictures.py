@@ -39,3 +39,13 @@ def test_inputs_are_dark_ink_on_white() -> None:
     found = pixels(of_input(x))
     assert found[0, 0].max() < 0.01
     assert found[1, 1].min() > 0.99
+
+
+def test_photographs_keep_their_colours_and_are_not_inverted() -> None:
+    x = np.zeros((3, 1, 2))
+    x[:, 0, 1] = (1.0, 0.5, 0.0)
+    black, orange = pixels(of_input(x))[0]
+    np.testing.assert_allclose(black, 0, atol=0.01)
+    np.testing.assert_allclose(orange, (1, 0.5, 0), atol=0.01)
+    dark, light = pixels(of_map(np.zeros((3, 1, 2)), x))[0]
+    assert dark[0] == dark[1] == dark[2] < light[0]
