@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import _names, json_schema, parse, to_yaml
+from rightreasons.recipes._yaml import load
 from tests.recipes.test_read import ARM, GOOD, ROOT, WRONG
 from tests.runs.cases import IMAGES, TABLE
 
@@ -73,13 +73,13 @@ RICH = GOOD.replace("mlp", "'my.models:Net'").replace(
 
 @pytest.mark.parametrize("text", [GOOD, RICH, IMAGES, TABLE], ids=["short", "rich", "images", "table"])
 def test_what_can_be_read_fits_as_it_is_written_and_as_it_is_resolved(text: str) -> None:
-    assert fits(yaml.safe_load(text), SCHEMA)
-    assert fits(yaml.safe_load(to_yaml(parse(text))), SCHEMA)
+    assert fits(load(text), SCHEMA)
+    assert fits(load(to_yaml(parse(text))), SCHEMA)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_recipes_fit(path: Path) -> None:
-    assert fits(yaml.safe_load(path.read_text()), SCHEMA)
+    assert fits(load(path.read_text()), SCHEMA)
 
 
 # Not seen by a schema: what depends on several keys, on the data, or on YAML itself.
@@ -95,7 +95,7 @@ def test_what_is_refused_does_not_fit(case: str) -> None:
     text = GOOD.replace(there, instead, 1)
     with pytest.raises(RecipeError):
         parse(text)
-    assert not fits(yaml.safe_load(text), SCHEMA)
+    assert not fits(load(text), SCHEMA)
 
 
 @pytest.mark.parametrize("kind", _names.KINDS)

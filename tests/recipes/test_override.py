@@ -18,6 +18,11 @@ def test_values_are_yaml_and_replace_what_is_there() -> None:
     assert recipe.arms[0] == parse(TABLE).arms[0]
 
 
+def test_a_rate_needs_no_name_of_the_optimiser() -> None:
+    optimizer = parse(GOOD, assignments=["training.optimizer.lr=0.5"]).training.optimizer
+    assert (optimizer.name, optimizer.fields["lr"]) == ("adam", 0.5)
+
+
 @pytest.mark.parametrize(
     ("assignment", "path", "value"),
     [

@@ -43,6 +43,8 @@ def test_several_labels_weigh_their_ones_as_their_zeros() -> None:
         (tasks.Binary(), torch.ones(3), "need a row of every class.*number 0 lacks it"),
         (tasks.MultiLabel(2), torch.tensor([[0, 1], [1, 1]]), "both a 0 and a 1 of every label.*number 1"),
         (tasks.Regression(), Y.float(), "Regression has none"),
+        (tasks.Binary(), Y, "0 or 1|0 and 1"),
+        (tasks.MultiClass(2), Y, r"0\.\.1|0 to 1|classes=2"),
     ],
 )
 def test_what_cannot_be_balanced(task: tasks.Task, y: torch.Tensor, message: str) -> None:

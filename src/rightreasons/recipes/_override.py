@@ -1,15 +1,16 @@
 """Changes of a recipe from the command line: `training.epochs=5`, `arms.0.weights=[0.1, 1]`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 import yaml
 
 from rightreasons.core._errors import RecipeError
+from rightreasons.recipes._yaml import load
 
 
-def override(content: Any, assignments: Sequence[str], load: Callable[[str], Any] = yaml.safe_load) -> Any:
+def override(content: Any, assignments: Sequence[str]) -> Any:
     """A recipe's content with some values replaced; whether keys and values are right is for `validate` to say.
 
     Keys that are not there are added. A bare name is a mapping with that name where one of its fields is set, so
@@ -19,7 +20,6 @@ def override(content: Any, assignments: Sequence[str], load: Callable[[str], Any
         content: the recipe as YAML has it; not changed.
         assignments: path=value each, in this order; keys of a path are separated by points, places in a list are
             numbers from 0; the value is YAML.
-        load: reads a value.
 
     Raises: RecipeError for what is no assignment, a value that is no YAML, or a place that cannot be.
 

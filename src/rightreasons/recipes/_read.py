@@ -1,7 +1,6 @@
 """Reading recipes: whatever is wrong becomes one line that names the key and the closest valid one."""
 
-import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,7 @@ from rightreasons.core._errors import RecipeError
 from rightreasons.recipes._controls import expand
 from rightreasons.recipes._override import override
 from rightreasons.recipes._schema import AttributionName, Recipe
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without silently overwritten keys, in which on, off, yes and no are words, as in YAML 1.2."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":bool")]
-        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """The mapping, unless a key occurs twice."""
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key if isinstance(key, Hashable) else str(key))
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF")
-)
+from rightreasons.recipes._yaml import load
 
 
 def read(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
@@ -75,10 +49,10 @@ def parse(text: str, where: str = "recipe", assignments: Sequence[str] = ()) -> 
     ([512, 128, 32], 10)
     """
     try:
-        content = yaml.load(text, Loader=_Loader)  # a SafeLoader: nothing is executed
+        content = load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{where}: {_syntax(error)}") from error
-    return validate(override(content, assignments, _value) if assignments else content, where)
+    return validate(override(content, assignments) if assignments else content, where)
 
 
 def validate(content: Any, where: str = "recipe") -> Recipe:
@@ -110,10 +84,6 @@ def attribution_named(named: str | Mapping[str, Any]) -> AttributionName:
         raise RecipeError(
             f"attribution: {_first(error)}".replace("attribution: recipe:", "attribution:")
         ) from error
-
-
-def _value(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)
 
 
 def to_yaml(recipe: Recipe) -> str:

@@ -75,6 +75,11 @@ class Training(Strict):
     seed: int | None = Field(default=None, ge=0)
     checkpoint_every: int | None = Field(default=None, ge=1)
 
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _adam_unless_said(cls, given: Any) -> Any:
+        return {"name": "adam", **given} if isinstance(given, dict) else given
+
     @field_validator("augment", mode="before")
     @classmethod
     def _one_or_several(cls, given: Any) -> Any:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rightreasons.core._errors import InputError
 from rightreasons.tasks._binary import Binary
+from rightreasons.tasks._checks import class_indices, zero_or_one
 from rightreasons.tasks._multiclass import MultiClass
 from rightreasons.tasks._multilabel import MultiLabel
 from rightreasons.tasks._task import Task
@@ -26,7 +27,8 @@ def balanced(task: Task, y: Shaped[Tensor, "..."]) -> Task:
         y: labels of the training rows, and of no others.
 
     Raises:
-        InputError: a task without classes, or a class that no row has (or, of several labels, that every row has).
+        InputError: a task without classes, labels that are none of the task's, or a class that no row has (of several
+            labels: or that every row has).
 
     >>> balanced(Binary(), torch.tensor([0, 0, 0, 1]))
     Binary(weights=(0.6666666666666666, 2.0))
@@ -40,7 +42,8 @@ def balanced(task: Task, y: Shaped[Tensor, "..."]) -> Task:
             f"balanced weights are for classes; {type(task).__name__} has none. Leave weights out."
         )
     classes = task.classes if isinstance(task, MultiClass) else 2
-    counts = torch.bincount(y.reshape(-1).long(), minlength=classes).double()
+    labels = class_indices(y, classes) if isinstance(task, MultiClass) else zero_or_one(y, torch.float32)
+    counts = torch.bincount(labels.reshape(-1).long(), minlength=classes).double()
     _require(counts, "a row of every class")
     return replace(task, weights=tuple((y.shape[0] / (classes * counts)).tolist()))
 
