@@ -76,8 +76,9 @@ def test_pictures_and_sequences_get_what_suits_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "waves.npz", x=np.zeros((30, 2, 9), np.float32), y=np.arange(30) % 2)
     assert parse(draft(tmp_path / "waves.npz", target="y")).model.name == "gru"
     np.savez(tmp_path / "texts.npz", x=np.ones((30, 5), np.int64), vocabulary=["", "a"], y=np.arange(30) % 2)
-    with pytest.raises(DataError, match="holds words as numbers"):
-        draft(tmp_path / "texts.npz", target="y")
+    words = parse(draft(tmp_path / "texts.npz", target="y"))
+    assert words.model.name == "transformer"
+    assert words.explain.attribution.fields["at"] == "positions.embedding"
 
 
 def test_options_for_files_are_not_for_named_sets() -> None:

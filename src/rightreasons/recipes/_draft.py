@@ -26,6 +26,8 @@ class _Kind:
     belief: str
     prior: str
     weights: str
+    attribution: str = "{name: expected_gradients, samples: 1}"
+    explain: tuple[str, ...] = ()
 
 
 _TABLE = _Kind(
@@ -41,6 +43,13 @@ _SEQUENCE = _Kind(
     "{name: gru, hidden: 32}", 64, 20,
     "neighbours along the sequence matter alike: the total variation of each map is penalised", "total_variation",
     "[0.0001, 0.001, 0.01]",
+)  # fmt: skip
+_WORDS = _Kind(
+    "{name: transformer, width: 32, heads: 4, layers: 1}", 64, 10,
+    "few words of a text matter: the Gini coefficient of each map is raised", "{name: gini, level: sample}",
+    "[0.01, 0.1, 1]", "{name: integrated_gradients, at: positions.embedding, steps: 4}",
+    ("explain: # words have no gradient, their embeddings have",
+     "  attribution: {name: integrated_gradients, at: positions.embedding, steps: 32}", ""),
 )  # fmt: skip
 
 
@@ -171,9 +180,10 @@ def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _
         "    weights: [10, 100, 1000]",
         "  - name: Belief",
         f"    description: {kind.belief[0].upper()}{kind.belief[1:].replace(': ', ' - ')}.",
-        f"    terms: [{{prior: {kind.prior}, attribution: {{name: expected_gradients, samples: 1}}}}]",
+        f"    terms: [{{prior: {kind.prior}, attribution: {kind.attribution}}}]",
         f"    weights: {kind.weights}",
         "",
+        *kind.explain,
         "select: best # or {largest_within: 0.01}: the strongest prior within .01 of the best validation score",
         "compare: {against: Unregularised, confidence: 0.95, margin: 0.01}",
     ]
@@ -183,11 +193,8 @@ def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _
 def _kind(found: data.DataSet) -> _Kind:
     if found.columns:
         return _TABLE
-    if found.vocabulary or not found.x.is_floating_point():
-        raise DataError(
-            f"{found.name!r} holds words as numbers, for which there is no first recipe yet. See the documentation of "
-            "recipes for text: explain the embedding (at: embedding)."
-        )
+    if found.vocabulary:
+        return _WORDS
     return _IMAGES if found.x.ndim == 4 else _SEQUENCE
 
 
