@@ -94,6 +94,17 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
             attribution.SmoothGrad, fields=("sigma", "samples", "relative", "reduce", *_EXPLAINED)
         ),
         "grad_cam": Entry(attribution.GradCAM, fields=("layer", "relu", "upsample", "output")),
+        "grad_cam_plus_plus": Entry(
+            attribution.GradCAMPlusPlus, fields=("layer", "relu", "upsample", "output")
+        ),
+        "blur_ig": Entry(attribution.BlurIG, fields=("max_sigma", "steps", *_EXPLAINED)),
+        "guided_ig": Entry(
+            attribution.GuidedIG, fields=("baseline", "steps", "fraction", "max_distance", *_EXPLAINED)
+        ),
+        "noise_grad": Entry(attribution.NoiseGrad, fields=("sigma", "samples")),
+        "fusion_grad": Entry(
+            attribution.FusionGrad, fields=("sigma", "samples", "input_sigma", "input_samples", "relative")
+        ),
         "deep_lift": Entry(
             attribution.DeepLift, fields=("baseline", "at"), own={"references": ("none", "train")}
         ),
