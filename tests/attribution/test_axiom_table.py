@@ -50,17 +50,17 @@ METHODS: dict[type, tuple[rr.Attribution, ...]] = {
         rr.IntegratedGradients(steps=400),
         rr.IntegratedGradients(steps=400, baseline=0.3),
     ),
-    rr.GuidedIG: (rr.GuidedIG(steps=400), rr.GuidedIG(steps=400, baseline=0.3, max_distance=1)),
+    rr.GuidedIG: (rr.GuidedIG(steps=200), rr.GuidedIG(steps=200, baseline=0.3)),
     rr.XGradient: (rr.XGradient(),),
-    rr.BlurIG: (rr.BlurIG(steps=400), rr.BlurIG(max_sigma=3.0, steps=400)),
+    rr.BlurIG: (rr.BlurIG(steps=400), rr.BlurIG(max_sigma=3.0, steps=200)),
     rr.ExpectedGradients: (
         rr.ExpectedGradients(REFERENCES, samples=64),
         rr.ExpectedGradients(REFERENCES, samples=2000, estimator=rr.Stratified()),
     ),
     rr.GradCAM: (rr.GradCAM(relu=False),),  # a ReLU would hide what does not hold
     rr.GradCAMPlusPlus: (rr.GradCAMPlusPlus(relu=False),),
-    rr.NoiseGrad: (rr.NoiseGrad(),),
-    rr.FusionGrad: (rr.FusionGrad(samples=4, input_samples=4),),
+    rr.NoiseGrad: (rr.NoiseGrad(samples=4),),
+    rr.FusionGrad: (rr.FusionGrad(samples=2, input_samples=2),),
     rr.GuidedBackprop: (rr.GuidedBackprop(),),
     rr.Deconvnet: (rr.Deconvnet(),),
     rr.GuidedGradCAM: (rr.GuidedGradCAM(),),
@@ -224,7 +224,7 @@ def is_linear(method: rr.Attribution, x: Tensor) -> bool:
 
 def can_be_trained_through(method: rr.Attribution, x: Tensor) -> bool:
     draws = {"steps", "samples"} & {field.name for field in fields(method)}
-    method = replace(method, **dict.fromkeys(draws, 8))
+    method = replace(method, **{name: min(8, getattr(method, name) or 8) for name in draws})
     activation = nn.LeakyReLU if isinstance(method, rr.XGradient) else nn.Softplus
     try:
         method(fitted(method, Net(0)), x[:1], create_graph=True)
