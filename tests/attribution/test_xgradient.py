@@ -151,6 +151,12 @@ def test_layers_that_cannot_be_made_homogeneous_are_named(layer: nn.Module) -> N
         rr.homogenize(nn.Sequential(OrderedDict(first=nn.Linear(4, 4), act=layer)))
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_functions_have_no_biases_to_take_out() -> None:
+    with pytest.raises(rr.InputError, match=r"is an nn.Module; got function"):
+        rr.homogenize(lambda x: x)
+
+
 def test_many_are_counted_and_own_parameters_are_named() -> None:
     class Token(nn.Module):
         def __init__(self) -> None:

@@ -85,6 +85,8 @@ def homogenize(model: nn.Module, inputs: Inputs | None = None) -> nn.Module:
         >>> torch.allclose(free(2 * x), 2 * free(x), atol=1e-6), model[0].bias is None, free[0].bias is None
         (True, False, True)
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"what is made homogeneous is an nn.Module; got {type(model).__name__}.")
     _refuse(model)
     twin = copy.deepcopy(model)
     scales: dict[nn.Module, Scale] = {}
