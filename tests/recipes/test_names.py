@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rightreasons import models, priors
+from rightreasons import attribution, models, priors
 from rightreasons.core._errors import MissingExtraError
 from rightreasons.recipes import _names
 from rightreasons.recipes._extras import require
@@ -47,3 +47,12 @@ def test_a_missing_extra_says_the_pip_line() -> None:
         MissingExtraError, match=r"no_such_package not installed\. pip install 'rightreasons\[cli\]'"
     ):
         require("cli", "no_such_package", "json")
+
+
+def test_every_attribution_and_prior_of_the_package_has_a_name() -> None:
+    methods = {getattr(attribution, name) for name in attribution.__all__}
+    methods = {each for each in methods if hasattr(each, "axioms")}
+    assert {entry.make for entry in _names.KINDS["attribution"].values()} == methods
+    beliefs = {entry.make.__name__ for entry in _names.KINDS["prior"].values()}
+    own = {name for name in priors.__all__ if hasattr(getattr(priors, name), "coupled")}
+    assert own - beliefs <= {"Prior", "Grouped", "LearnedPrior"}  # a protocol, `on: columns`, and one to come

@@ -105,6 +105,7 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "fusion_grad": Entry(
             attribution.FusionGrad, fields=("sigma", "samples", "input_sigma", "input_samples", "relative")
         ),
+        "x_gradient": Entry(attribution.XGradient),
         "deep_lift": Entry(
             attribution.DeepLift, fields=("baseline", "at"), own={"references": ("none", "train")}
         ),
@@ -114,6 +115,7 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "guided_grad_cam": Entry(attribution.GuidedGradCAM, fields=("layer", "upsample", "output")),
         "random_map": Entry(attribution.RandomMap),
         "edge_map": Entry(attribution.EdgeMap),
+        "constant_map": Entry(attribution.ConstantMap),
     },
     "peer": {
         "lasso": Entry(_lasso, varied="strength"),
