@@ -104,7 +104,7 @@ class Run:
         self, batch: Batch, number: int, augment: Callable[[Inputs, torch.Generator], Inputs] | None
     ) -> Losses:
         where = (self.plan.seed, self.state.epoch, number)
-        torch.manual_seed(derived_seed(*where, self.fabric.global_rank, "model"))
+        _seed(derived_seed(*where, self.fabric.global_rank, "model"), self.fabric.device)
         draws = generator_for(*where, "draws")  # for the whole batch: every rank takes its rows'
         batch = _on(self.fabric, batch)
         with means_across_ranks():
@@ -234,6 +234,14 @@ def _fingerprint(value: Any) -> str:
 def _on(fabric: Any, batch: Batch) -> Batch:
     guidance = None if batch.guidance is None else fabric.to_device(batch.guidance)
     return Batch(fabric.to_device(batch.x), fabric.to_device(batch.y), guidance)
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """As `torch.manual_seed`, which for a model on the CPU notes a traceback for every absent accelerator."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _add(sums: dict[str, float], losses: Losses) -> None:
