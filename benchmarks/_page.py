@@ -19,6 +19,7 @@ def page() -> str:
         attacks(read("attacks")),
         speed(read("speed")),
         streaming(read("streaming")),
+        fits(read("fits")),
     ]
     head = (
         "# What was measured\n\nEvery figure on this page comes from a file in `benchmarks/results`, and every file "
@@ -134,6 +135,24 @@ def streaming(found: Mapping[str, Any]) -> str:
         "## Memory of `rightreasons explain`\n\nPeak resident set of the command in MB, interpreter and libraries "
         "included, by rows of the source.\n\n"
         + table(["source", *(f"{count} rows" for count in counts)], rows)
+    )
+
+
+def fits(found: Mapping[str, Any]) -> str:
+    """Cost of small fits."""
+    rows = [
+        [name, f"{row['milliseconds']:.0f}", f"{row['bare_loops']:.2f}"]
+        for name, row in found["fits"].items()
+    ]
+    run = found["command"]
+    return (
+        "## Small fits\n\nA fit of 100 rows and 100 epochs of one step (512-128-32 units, the AUC of 100 other rows "
+        "after each epoch) against the same training in plain torch, processor time on one thread; preparing the "
+        "split and writing weights and results are included.\n\n"
+        + table(["", "milliseconds", "bare loops"], rows)
+        + f"\n{run['fits']} such fits of two arms, explained, compared and reported by one command on "
+        f"{found['machine']['cores']} cores that others used too (load {found['machine']['load_before'][0]} before): "
+        f"{run['seconds']:.0f} seconds; called again, with everything done, {run['again']:.0f} seconds.\n"
     )
 
 
