@@ -179,11 +179,15 @@ def test_a_mask_of_everything_has_no_control() -> None:
         beliefs.Mask(["age", "sex", "bmi"]).prior(known(), wrong())
 
 
-def test_of_many_columns_a_few_are_shown() -> None:
+def test_of_many_columns_the_closest_and_a_few_are_shown() -> None:
     names = tuple(f"gene{i}" for i in range(5000))
     many = Known({name: (i,) for i, name in enumerate(names)}, names, Path())
     with pytest.raises(
-        RecipeError, match="no column 'x'. The 5000 columns are like 'gene0', 'gene1', 'gene2'"
-    ) as caught:
+        RecipeError, match=r"no column 'x'. The 5000 names are like 'gene0', 'gene1', 'gene2'"
+    ):
         beliefs.Mask(["x"]).prior(many)
+    with pytest.raises(
+        RecipeError, match=r"Did you mean 'gene4711'\? The 5000 names are like 'gene0'"
+    ) as caught:
+        beliefs.Mask(["gene4711x"]).prior(many)
     assert len(str(caught.value)) < 200

@@ -8,6 +8,7 @@ import csv
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -302,7 +303,9 @@ def _closest(name: str, known: Iterable[str]) -> str:
     listed = list(known)
     if len(listed) <= 20:
         return did_you_mean(name, listed)
-    return f"The {len(listed)} columns are like {', '.join(map(repr, listed[:3]))}."
+    close = get_close_matches(name, listed, n=1, cutoff=0.5)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{guess}The {len(listed)} names are like {', '.join(map(repr, listed[:3]))}."
 
 
 def _rows(path: Path, what: str) -> Iterator[tuple[int, dict[str, str]]]:
