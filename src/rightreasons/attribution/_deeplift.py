@@ -123,10 +123,7 @@ class DeepLift(Blockwise):
             return
         base = baselines(function, 0.0 if self.baseline is None else self.baseline)
         for block, points in blocks(function, chunk):
-            rows = slice(block.start, block.stop)
-            starts = tuple(
-                (b if b.shape[0] == 1 else b[rows]).expand_as(p) for b, p in zip(base, points, strict=True)
-            )
+            starts = tuple(b[block.start : block.stop] for b in base)
             maps, gap = _multiplied(function, points, starts, block)
             yield Part(maps, len(points[0]), gap)
 

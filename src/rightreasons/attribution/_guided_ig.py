@@ -92,10 +92,7 @@ class GuidedIG(Blockwise):
     def pieces(self, function: ScoreFunction, chunk: int) -> Iterator[Part]:
         base = baselines(function, self.baseline)
         for block, points in blocks(function, chunk):
-            rows = slice(block.start, block.stop)
-            starts = tuple(
-                (b if b.shape[0] == 1 else b[rows]).expand_as(p) for b, p in zip(base, points, strict=True)
-            )
+            starts = tuple(b[block.start : block.stop] for b in base)
             yield self._followed(function, points, starts, block)
 
     def _followed(

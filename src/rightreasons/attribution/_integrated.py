@@ -41,7 +41,7 @@ class _StraightLine(PathSum):
         points = []
         for x, base in self._ends(leaves):
             alpha = _over_draws(self.nodes[piece.draws], x)
-            start = _rows_of(base, piece.rows).unsqueeze(1)
+            start = base[piece.rows].unsqueeze(1)
             points.append(start + alpha * (x[piece.rows].unsqueeze(1) - start))
         return tuple(points), piece
 
@@ -50,20 +50,16 @@ class _StraightLine(PathSum):
 
     def combine(self, sums: Sums, rows: slice) -> tuple[Tensor, ...]:
         ends = self._ends(self.leaves)
-        return tuple((x[rows] - _rows_of(base, rows)) * g for (x, base), g in zip(ends, sums, strict=True))
+        return tuple((x[rows] - base[rows]) * g for (x, base), g in zip(ends, sums, strict=True))
 
     def diagnose(
         self, sums: Sums, scores: Tensor, rows: slice
     ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
         ends = self._ends(self.leaves)
-        starts = tuple(_rows_of(base, rows).expand_as(x[rows]) for x, base in ends)
+        starts = tuple(base[rows] for _, base in ends)
         at_baseline = self.function.scores(starts, Block(rows.start, rows.stop))
         total = torch.stack([phi.reshape(len(phi), -1).sum(1) for phi in self.combine(sums, rows)]).sum(0)
         return scores - at_baseline - total, None
-
-
-def _rows_of(base: Tensor, rows: slice) -> Tensor:
-    return base if base.shape[0] == 1 else base[rows]
 
 
 def _over_draws(values: Tensor, like: Tensor) -> Tensor:

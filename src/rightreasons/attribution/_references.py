@@ -21,17 +21,15 @@ class Rows(Sized, Protocol):
 
 
 def baselines(function: ScoreFunction, value: int | float | Inputs) -> tuple[Tensor, ...]:
-    """A baseline as points, one row or one for each row of the batch; with `at`, what reaches the layer from it.
+    """A baseline as points, one for each row of the batch; with `at`, what reaches the layer from it.
 
     Raises:
         InputError, ShapeError: its shape or kind does not fit the inputs.
     """
     base = matching_rows(value, function.inputs, what="baseline")
     check_inputs(base, integers_allowed=True, what="baseline")
-    if function.at is None:
-        return base
-    starts = tuple(b.expand_as(x) for b, x in zip(base, function.inputs, strict=True))
-    return function.activations(starts, Block(0, function.batch))
+    rows = tuple(b.expand_as(x) for b, x in zip(base, function.inputs, strict=True))
+    return function.activations(rows, Block(0, function.batch))
 
 
 def other_rows(batch: int, samples: int, generator: torch.Generator | None) -> Tensor:
