@@ -110,7 +110,8 @@ def robustness(
         >>> x = torch.randn(8, 6)
         >>> attack = TopK(k=2, eps=0.5, steps=5)
         >>> found = robustness(model, x, model(x).argmax(1), attribution=rr.Gradient(), attack=attack, k=2)
-        >>> found.table["attack"]["top-k"].mean <= found.table["random perturbation"]["top-k"].mean
+        >>> attacked, control = found.table["attack"], found.table["random perturbation"]
+        >>> attacked["top-k"].mean <= control["top-k"].mean
         True
     """
     if block < 1:

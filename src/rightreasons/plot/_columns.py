@@ -42,8 +42,8 @@ def table(
     Example:
         >>> import torch, rightreasons as rr
         >>> figure = rr.plot.table(torch.tensor([0.2, -1.0]), ["age", "pulse"], torch.tensor([61.0, 88.0]))
-        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        ['pulse = 88', 'age = 61']
+        >>> tuple(label.get_text() for label in figure.axes[0].get_yticklabels())
+        ('pulse = 88', 'age = 61')
     """
     found = array(phi, "the map of one row", (1,))
     labels = names_of(features, len(found), "features")
@@ -95,8 +95,8 @@ def summary(phi: Tensor, features: Sequence[str], values: Tensor | None = None, 
     Example:
         >>> import torch, rightreasons as rr
         >>> figure = rr.plot.summary(torch.tensor([[0.1, -2.0], [0.3, 2.0]]), ["age", "pulse"])
-        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        ['pulse', 'age']
+        >>> tuple(label.get_text() for label in figure.axes[0].get_yticklabels())
+        ('pulse', 'age')
     """
     found = array(phi, "maps", (2,))
     labels = names_of(features, found.shape[1], "features")

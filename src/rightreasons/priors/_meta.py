@@ -40,8 +40,8 @@ class MetaFeatures:
     Example:
         >>> table = {"length": [3.0, None, 1.0], "strand": ["+", "-", "+"]}
         >>> meta = MetaFeatures.from_table(table, ["TP53", "KRAS", "MYC"], names=["MYC", "KRAS", "TP53"])
-        >>> [column.name for column in meta.columns]
-        ['length', 'strand=+', 'strand=-', 'length is missing']
+        >>> tuple(column.name for column in meta.columns)
+        ('length', 'strand=+', 'strand=-', 'length is missing')
         >>> meta.values[0]
         tensor([-1.,  1.,  0.,  0.])
     """

@@ -55,8 +55,8 @@ def enrichment(
 
     Example:
         >>> found = enrichment("ab", "abcdefgh", {"first": "abc", "last": "fgh"})
-        >>> [(each.name, each.chosen, round(each.p, 4), round(each.adjusted, 4)) for each in found]
-        [('first', ('a', 'b'), 0.1071, 0.2143), ('last', (), 1.0, 1.0)]
+        >>> tuple((each.name, each.chosen, round(each.p, 4), round(each.adjusted, 4)) for each in found)
+        (('first', ('a', 'b'), 0.1071, 0.2143), ('last', (), 1.0, 1.0))
     """
     top, universe = {str(each) for each in chosen}, {str(each) for each in features}
     other = sorted(top - universe)

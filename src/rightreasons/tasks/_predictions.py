@@ -34,8 +34,9 @@ def predictions(task: Any, outputs: Float[Tensor, "B *C"], names: Sequence[str] 
         names: of the classes, or labels; their numbers if there are none.
 
     >>> import torch
-    >>> predictions(Binary(), torch.tensor([0.0, 9.0]), ["ill", "well"])["predicted"]
-    ['ill', 'well']
+    >>> found = predictions(Binary(), torch.tensor([0.0, 9.0]), ["ill", "well"])
+    >>> tuple(found["predicted"])
+    ('ill', 'well')
     """
     return {f"output {i}": column.tolist() for i, column in enumerate(outputs.flatten(1).T)}
 

@@ -132,8 +132,8 @@ class Steps(Schedule):
         factor: what the rate is multiplied by.
         at: moments, as shares of the steps after the warm-up.
 
-    >>> [Steps(at=(0.5, 0.75))(done) for done in (0.2, 0.6)]
-    [1.0, 0.1]
+    >>> Steps(at=(0.5, 0.75))(0.2), Steps(at=(0.5, 0.75))(0.6)
+    (1.0, 0.1)
     """
 
     factor: float = 0.1
