@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -182,6 +183,12 @@ def test_a_finished_job_is_not_done_again(folder: Path) -> None:
     seen: list[runs.Streamed] = []
     runs.explain(job(), path, progress=seen.append)
     assert [each.done for each in seen] == [ROWS]
+    assert arrays(path)["done"].max() == 1
+
+
+def test_the_same_by_another_name_is_gone_on_with(folder: Path) -> None:
+    path = runs.explain(job(), folder / "maps.zarr")
+    runs.explain(replace(job(), source=str(folder / "x.npy")), path)
     assert arrays(path)["done"].max() == 1
 
 

@@ -99,7 +99,8 @@ class MapStore:
     def require_same(self, job: Mapping[str, Any]) -> None:
         """Raise a DataError unless the store is of this very job."""
         own = self.attributes["job"]
-        other = [name for name in {**own, **job} if own.get(name) != job.get(name)]
+        compared = {**own, **job}.keys() - {"model", "source"}  # ways to name what weights and rows tell
+        other = sorted(name for name in compared if own.get(name) != job.get(name))
         if other:
             said = "; ".join(f"{name} was {own.get(name)!r} and is {job.get(name)!r}" for name in other)
             raise DataError(
