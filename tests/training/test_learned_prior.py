@@ -66,6 +66,17 @@ def test_a_rate_of_zero_holds_the_prior_still():
     assert torch.equal(trained.terms[0].prior.importance().detach(), before)
 
 
+def test_a_prior_on_columns_is_trained_too():
+    names = [f"c{i}" for i in range(10)]
+    known = priors.MetaFeatures.from_table({"a": list(range(10))}, names, names=names)
+    learned = priors.LearnedPrior(known, signed=False)
+    grouped = priors.Grouped(learned, {name: (2 * i, 2 * i + 1) for i, name in enumerate(names)})
+    trained = objective(grouped)
+    assert len(trained.parameter_groups()) == 2
+    training.fit(trained, problem(), epochs=2, batch_size=40, optimizer=ADAM)
+    assert learned.importance().any()
+
+
 def test_without_terms_that_learn_there_is_one_group():
     plain = objective(priors.L1())
     assert len(plain.parameter_groups()) == 1

@@ -85,7 +85,9 @@ class Belief(ABC):
     """What a recipe says of a prior that needs to know the data."""
 
     controls: ClassVar[Mapping[str, str]] = {}
-    """Kinds of wrong knowledge it can be compared with, and what results call them; the first by default."""
+    """Kinds of wrong knowledge it can be compared with, and what results call them."""
+    all_controls: ClassVar[bool] = False
+    """Whether `controls: true` means all kinds, instead of the first."""
 
     def files(self) -> tuple[str, ...]:
         """Files it reads, as the recipe names them."""

@@ -33,7 +33,7 @@ def _controls(arm: Arm) -> list[Arm]:
             f"arm {arm.name!r} has no prior that knows something, such as a mask, a graph or groups, so it has no "
             "controls. Leave them out."
         )
-    kinds = [next(iter(known))] if arm.controls is True else list(arm.controls or ())
+    kinds = _usual(arm) if arm.controls is True else list(arm.controls or ())
     for kind in kinds:
         if kind not in known:
             raise RecipeError(f"arm {arm.name!r} has no control {kind!r}. {did_you_mean(kind, known)}")
@@ -53,6 +53,12 @@ def _controls(arm: Arm) -> list[Arm]:
 def _kinds(arm: Arm) -> dict[str, str]:
     """Kinds of control that a term of the arm has, and what results call them."""
     return {kind: title for term in arm.terms for kind, title in _of(term).items()}
+
+
+def _usual(arm: Arm) -> list[str]:
+    """What `controls: true` means: every kind that is usual for one of its priors."""
+    usual = [kind for term in arm.terms if term.prior for kind in _names.usual_controls(term.prior.name)]
+    return list(dict.fromkeys(usual))
 
 
 def _of(term: TermOf) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from rightreasons import attribution, priors, training
 from rightreasons.core._closest import did_you_mean
 from rightreasons.models import _registry as models
 from rightreasons.recipes import _beliefs as beliefs
+from rightreasons.recipes import _learned as learned
 from rightreasons.tasks import _registry as tasks
 
 
@@ -77,6 +78,7 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "group_sparsity": Entry(beliefs.GroupSparsity),
         "mask": Entry(beliefs.Mask),
         "monotone": Entry(beliefs.Monotone),
+        "learned": Entry(learned.Learned),
         "alignment": Entry(priors.Alignment),
     },
     "attribution": {
@@ -211,6 +213,12 @@ def differentiable(attribution_name: str) -> bool:
 def controls(prior_name: str) -> Mapping[str, str]:
     """Kinds of wrong knowledge that a prior can be compared with, and what results call them."""
     return getattr(entry("prior", prior_name).make, "controls", {})
+
+
+def usual_controls(prior_name: str) -> tuple[str, ...]:
+    """The kinds that `controls: true` means."""
+    known = tuple(controls(prior_name))
+    return known if getattr(entry("prior", prior_name).make, "all_controls", False) else known[:1]
 
 
 def build(kind: str, name: str, fields: Mapping[str, Any], **more: Any) -> Any:

@@ -100,6 +100,7 @@ def _arm(
             | {"validation": each["validation"][headline], "key": each.get("key")}
             for each in taken
         ],
+        "learned": [each["learned"] for each in taken] if "learned" in taken[0] else None,
         "test": {metric: [each["test"][metric] for each in measured] for metric in measured[0]["test"]},
         "interval": interval(scores, measured[0]["rows"], recipe.compare.confidence),
         "noise": _noise(measured, headline),

@@ -1,5 +1,6 @@
 """From what a recipe says of an arm to terms of the loss, on the data of one split."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +18,17 @@ from rightreasons.runs._rows import Parts, index_of, masks_of, parts, precise, r
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """Terms of one fit, and the guidance of its training rows where a prior needs any."""
+    """Terms of one fit, with what the optimizer is told of those that learn.
+
+    Args:
+        terms: next to the task's loss.
+        guidance: of the training rows, where a prior needs any.
+        options: learning rate and weight decay of terms that learn; None: none does.
+    """
 
     terms: list[training.Term]
     guidance: Tensor | None = None
+    options: Mapping[str, float] | None = None
 
 
 def terms_of(recipe: Recipe, arm: Arm, weight: float | None, split: int) -> Terms:
@@ -32,12 +40,30 @@ def terms_of(recipe: Recipe, arm: Arm, weight: float | None, split: int) -> Term
         return Terms([])
     found = parts(recipe, split)
     terms = [_term(recipe, term, weight, found, i, split) for i, term in enumerate(arm.terms)]
+    options = _options(arm)
     guided = [term for term in arm.terms if term.guidance is not None]
     if not guided:
-        return Terms(terms)
+        return Terms(terms, options=options)
     if any((term.guidance, term.on) != (guided[0].guidance, guided[0].on) for term in guided):
         raise RecipeError("the terms of one arm share their guidance: say the same masks in each of them.")
-    return Terms(terms, _guidance(recipe, guided[0], found, split))
+    return Terms(terms, _guidance(recipe, guided[0], found, split), options)
+
+
+def _options(arm: Arm) -> Mapping[str, float] | None:
+    """Of the prior that learns; several would need optimizers of their own.
+
+    Raises: RecipeError for two that differ.
+    """
+    learned = [
+        names.build("prior", term.prior.name, term.prior.fields).options
+        for term in arm.terms
+        if term.prior is not None and term.prior.name == "learned" and term.control != "zero"
+    ]
+    if any(each != learned[0] for each in learned):
+        raise RecipeError(
+            "learned priors of one arm share lr and weight_decay. Say the same in each of them."
+        )
+    return learned[0] if learned else None
 
 
 def attribution_of(named: AttributionName, references: Tensor) -> attribution.Attribution:

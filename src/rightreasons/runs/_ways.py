@@ -19,6 +19,7 @@ from rightreasons.recipes import Arm, Recipe
 from rightreasons.recipes import _names as names
 from rightreasons.recipes._schema import PeerName, Pretrained
 from rightreasons.runs import _material as material
+from rightreasons.runs._learned import learned_by
 from rightreasons.runs._plan import Fit
 from rightreasons.runs._rows import Parts, precise
 from rightreasons.runs._terms import Terms, terms_of
@@ -99,6 +100,7 @@ class _Network:
             "steps": fitted.steps,
             "seconds": sum(float(record["seconds"]) for record in fitted.history),
             "history": fitted.history,
+            **learned_by(terms.terms),
         }
 
     def restored(self, recipe: Recipe, form: material.Form, state: Mapping[str, Tensor]) -> nn.Module:
@@ -132,7 +134,9 @@ class _Network:
         guidance = None if terms.guidance is None else terms.guidance[: len(few.train)]
         short_recipe = recipe.model_copy(update={"training": short})
         try:
-            _fitted(short_recipe, Terms(terms.terms, guidance), model, task, few, 0, Workshop())
+            _fitted(
+                short_recipe, Terms(terms.terms, guidance, terms.options), model, task, few, 0, Workshop()
+            )
         except DivergedError:  # that is a result of a fit, not a mistake of the recipe
             return
 
@@ -200,14 +204,15 @@ def _fitted(
     """Train the model as the recipe says; afterwards its weights are in single precision."""
     how = recipe.training
     guided = () if terms.guidance is None else (terms.guidance,)
+    objective = _objective(recipe, terms, model, task)
     try:
         return training.fit(
-            _objective(recipe, terms, model, task),
+            objective,
             (precise(parts.train.x, recipe), parts.train.y, *guided),
             validation=(parts.validation.x, parts.validation.y),
             epochs=how.epochs,
             batch_size=how.batch_size,
-            optimizer=names.optimizer(how.optimizer.name, how.optimizer.fields),
+            optimizer=_optimizer(recipe, objective, terms),
             scheduler=how.schedule and names.build("schedule", how.schedule.name, how.schedule.fields),
             seed=seed,
             patience=how.patience,
@@ -223,6 +228,14 @@ def _fitted(
         )
     finally:
         model.float()
+
+
+def _optimizer(recipe: Recipe, objective: training.Objective, terms: Terms) -> Any:
+    """Of all parameters alike, or with options of their own for terms that learn."""
+    how = recipe.training.optimizer
+    make = names.optimizer(how.name, how.fields)
+    learns = any(p.requires_grad for p in objective.term_modules.parameters())
+    return make(objective.parameter_groups(terms=terms.options)) if terms.options and learns else make
 
 
 def _augmentation(recipe: Recipe) -> Callable[[Inputs, torch.Generator], Inputs] | None:

@@ -277,5 +277,9 @@ def _waiting(parameter: nn.Parameter) -> bool:
 
 def _modules_of(terms: Sequence[Term]) -> list[nn.Module]:
     """Modules whose parameters are trained with the model: terms and priors that learn."""
-    candidates = [owner for term in terms for owner in (term, getattr(term, "prior", None))]
-    return [c for c in candidates if isinstance(c, nn.Module)]
+    found = []
+    for owner in terms:
+        while owner is not None and not isinstance(owner, nn.Module):
+            owner = getattr(owner, "prior", None)  # a term's prior, and what that is made of
+        found += [] if owner is None else [owner]
+    return found

@@ -1,0 +1,135 @@
+"""A prior learned from meta-features, as a recipe says it: a table and sets in files, matched to columns by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from rightreasons import data, priors
+from rightreasons.core._errors import InputError, RecipeError
+from rightreasons.priors import LearnedPrior, MetaFeatures
+from rightreasons.recipes._beliefs import Belief, Known, Wrong
+
+
+@dataclass(frozen=True)
+class Learned(Belief):
+    """`priors.LearnedPrior` with meta-features in files.
+
+    Args:
+        meta_features: a CSV file whose first column names columns (or features) of the data, each other one a
+            meta-feature. All features made from a column share its row.
+        sets: a GMT file of sets of columns, such as pathways; membership is a meta-feature each.
+        smallest: sets with fewer members among the features are left out.
+        largest: sets with more members are; None: those with all features.
+        categorical: meta-features whose numbers stand for categories.
+        unmatched: "refuse" rows about columns that the data do not have, or "ignore" them.
+        absent: "refuse" features without a row, or "impute" their values as missing.
+        network: "linear", "mlp", "constant" or "zero".
+        signed: compare attributions with their signs.
+        distance: "l1" or "l2".
+        level: "sample" or "global".
+        lr: learning rate of the prior's network; None: that of the model.
+        weight_decay: of the prior's network.
+    """
+
+    meta_features: str | None = None
+    sets: str | None = None
+    smallest: int = 1
+    largest: int | None = None
+    categorical: list[str] | tuple[str, ...] = ()
+    unmatched: Literal["refuse", "ignore"] = "refuse"
+    absent: Literal["refuse", "impute"] = "refuse"
+    network: Literal["linear", "mlp", "constant", "zero"] = "linear"
+    signed: bool = True
+    distance: Literal["l1", "l2"] = "l1"
+    level: priors.Level = "sample"
+    lr: float | None = None
+    weight_decay: float = 0.0
+
+    controls: ClassVar[Mapping[str, str]] = {
+        "permuted": "permuted meta-features",
+        "random": "random meta-features",
+        "zero": "g = 0",
+        "constant": "constant g",
+    }
+    all_controls: ClassVar[bool] = True
+
+    def files(self) -> tuple[str, ...]:
+        """See `Belief`."""
+        return tuple(path for path in (self.meta_features, self.sets) if path is not None)
+
+    @property
+    def options(self) -> dict[str, float]:
+        """What an optimizer is told of the parameters of the prior's network."""
+        return {"weight_decay": self.weight_decay} | ({} if self.lr is None else {"lr": self.lr})
+
+    def prior(self, known: Known, wrong: Wrong | None = None) -> Any:
+        """See `Belief`; controls are those of `priors.controls`."""
+        if not known.features:
+            raise RecipeError("learned: meta-features are of columns, and the data have none: no table.")
+        if self.meta_features is None and self.sets is None:
+            raise RecipeError("learned needs meta_features: FILE, or sets: FILE.")
+        try:
+            meta = MetaFeatures.join(*self._parts(known))
+        except InputError as error:
+            raise RecipeError(f"learned: {error}") from error
+        if wrong is not None and wrong.kind == "permuted":
+            meta = meta.permuted(wrong.generator)
+        if wrong is not None and wrong.kind == "random":
+            meta = meta.random(wrong.generator)
+        network = wrong.kind if wrong is not None and wrong.kind in ("zero", "constant") else self.network
+        with torch.random.fork_rng(devices=[]):  # the same first weights in every arm
+            torch.manual_seed(0)
+            return LearnedPrior(meta, network, self.signed, self.distance, self.level)
+
+    def _parts(self, known: Known) -> list[MetaFeatures]:
+        owner = {known.features[i]: name for name, members in known.columns.items() for i in members}
+        parts = []
+        if self.meta_features is not None:
+            parts.append(self._of_table(_table(known.path(self.meta_features)), known, owner))
+        if self.sets is not None:
+            found = {name: set(members) for name, members in data.read_gmt(known.path(self.sets)).items()}
+            named = {
+                name: [f for f in known.features if f in members or owner[f] in members]
+                for name, members in found.items()
+            }
+            size = {"smallest": self.smallest, "largest": self.largest}
+            parts.append(MetaFeatures.from_sets(named, known.features, **size))
+        return parts
+
+    def _of_table(self, frame: Any, known: Known, owner: Mapping[str, str]) -> MetaFeatures:
+        """A feature's own row, or that of the column it was made from."""
+        rows = set(frame.index)
+        row_of = {f: f if f in rows else owner[f] for f in known.features}
+        there = [f for f in known.features if row_of[f] in rows]
+        others = [row for row in frame.index if row not in {row_of[f] for f in there}]
+        if others and (self.unmatched == "refuse" or not there):
+            raise RecipeError(
+                f"learned: {len(others)} rows of {self.meta_features} are about no column of the data, such as "
+                f"{others[0]!r}. Correct them, or say unmatched: ignore."
+            )
+        return MetaFeatures.from_table(
+            frame.loc[[row_of[f] for f in there]],
+            known.features,
+            names=there,
+            categorical=list(self.categorical),
+            absent=self.absent,
+        )
+
+
+def _table(path: Any) -> Any:
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path, index_col=0, skipinitialspace=True)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"learned: {path} cannot be read as CSV: {error}.") from error
+    frame.index = frame.index.astype(str)
+    if not len(frame.columns) or frame.index.has_duplicates:
+        twice = frame.index[frame.index.duplicated()]
+        raise RecipeError(
+            f"learned: {path} must name each column of the data once, in its first column, with a meta-feature in each "
+            f"other one; got {f'{twice[0]!r} twice' if len(twice) else 'no other column'}."
+        )
+    return frame

@@ -1,0 +1,160 @@
+"""What learned priors learned about meta-features, and whether the real ones beat the permuted ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from rightreasons import stats
+from rightreasons.report._blocks import Figure, Section, Table, Text
+from rightreasons.report._source import Source
+from rightreasons.report._style import MUTED, RULE, Look, drawn, panels, rows_of_panels, to_svg, width_of
+from rightreasons.report._words import metric_name, number, signed
+
+_TOP, _PANELS = 10, 8
+_LOW, _HIGH = 0.05, 0.95
+
+Learned = Sequence[Mapping[str, Any]]
+
+
+def section(source: Source) -> Section | None:
+    """None where no arm learned a prior."""
+    controls = {arm.name for arm in source.recipe.arms if any(term.control is not None for term in arm.terms)}
+    own = [arm for arm in source.arms if arm.get("learned") and arm["name"] not in controls]
+    if not own:
+        return None
+    blocks = [block for arm in own for block in _of_arm(source, arm)]
+    return Section("learned", "What the learned priors learned", blocks)
+
+
+def _of_arm(source: Source, arm: Mapping[str, Any]) -> list[Any]:
+    name, learned = arm["name"], arm["learned"]
+    blocks: list[Any] = [Text(f"{name}: {sentence}") for sentence in sentences(source.metrics, name)]
+    curves = dependence(learned)
+    if curves:
+        blocks.append(
+            Figure(
+                dependence_figure(curves, source.styles[name], name),
+                f"{name}: importance g of a feature as each meta-feature changes, the others as they are, mean over "
+                f"features; line: mean over {len(learned)} splits, band: 5 to 95 % of them. Signs are kept: below zero "
+                "means, for a signed prior, that the feature lowers the output.",
+            )
+        )
+    blocks += [_top(learned, name), Text(_stability(learned), note=True)]
+    return blocks
+
+
+def sentences(metrics: Mapping[str, Any], name: str) -> list[str]:
+    """Whether the real meta-features beat the permuted ones, in one sentence; none without that control.
+
+    The corrected paired test of the test scores on the same splits; fewer than ten splits: an interval only.
+    """
+    scores = {arm["name"]: arm["test"][metrics["headline"]] for arm in metrics["arms"]}
+    control = f"{name}: permuted meta-features"
+    if control not in scores:
+        return []
+    metric = metric_name(metrics["headline"])
+    if metrics["splits"] < 2:
+        return [
+            f"whether the real meta-features beat permuted ones cannot be told from one split ({metric})."
+        ]
+    rows = metrics["rows"]
+    found = stats.paired_difference(scores[name], scores[control], rows["train"], rows["test"])
+    sign = 1 if metrics["higher_is_better"] else -1
+    numbers = f"{signed(found.difference)} {metric}, {found.confidence:.0%} interval {signed(found.low)} to "
+    numbers += signed(found.high)
+    if found.p is None:
+        return [
+            f"the real meta-features against permuted ones: {numbers}, from {found.n} splits, too few for a test."
+        ]
+    better = found.p < 1 - found.confidence and sign * found.difference > 0
+    verdict = "beat" if better else "do not beat"
+    return [
+        f"the real meta-features {verdict} permuted ones: {numbers}, p = {number(found.p)}, not adjusted."
+    ]
+
+
+def dependence(learned: Learned) -> dict[str, tuple[np.ndarray, tuple[str, ...], np.ndarray]]:
+    """For the meta-features that every split found among those that move g most: values, levels, (splits, values)."""
+    shared = set.intersection(*(set(each["dependence"]) for each in learned))
+    found = {}
+    for name in learned[0]["dependence"]:
+        if name in shared:
+            curves = [each["dependence"][name] for each in learned]
+            if all(curve["values"] == curves[0]["values"] for curve in curves):
+                runs = np.array([curve["mean"] for curve in curves])
+                found[name] = np.array(curves[0]["values"]), tuple(curves[0]["levels"]), runs
+    return dict(list(found.items())[:_PANELS])
+
+
+def dependence_figure(
+    curves: Mapping[str, tuple[np.ndarray, tuple[str, ...], np.ndarray]], look: Look, arm: str
+) -> str:
+    """A panel for each meta-feature: partial dependence of g with a band over splits."""
+    with drawn(width_of(len(curves)), 2.4 * rows_of_panels(len(curves)) + 0.2) as figure:
+        found = panels(figure, list(curves), sharey=True)
+        for axes, (values, levels, runs) in zip(found, curves.values(), strict=True):
+            axes.axhline(0, color=RULE, linewidth=1)
+            _curve(axes, values, levels, runs, look)
+        for axes in found[::4]:
+            axes.set_ylabel("Importance g")
+        moved = ", ".join(
+            f"{name} by {signed(float(runs.mean(0)[-1] - runs.mean(0)[0]), 4)}"
+            for name, (_, _, runs) in curves.items()
+        )
+        return to_svg(
+            figure,
+            f"learned-{arm}",
+            f"What {arm} learned",
+            f"From the first value to the last g changes: {moved}.",
+        )
+
+
+def _curve(axes: Axes, values: np.ndarray, levels: Sequence[str], runs: np.ndarray, look: Look) -> None:
+    low, high = np.quantile(runs, [_LOW, _HIGH], axis=0)
+    mean = runs.mean(0)
+    if levels or len(values) == 2:
+        axes.errorbar(
+            values, mean, [mean - low, high - mean], color=look.colour, marker=look.marker, linestyle="none"
+        )
+        axes.set_xticks(values, levels or ("no", "yes"), color=MUTED, fontsize=8)
+        axes.set_xlim(values[0] - 0.5, values[-1] + 0.5)
+        return
+    axes.plot(values, mean, color=look.colour, linewidth=2)
+    axes.fill_between(values, low, high, color=look.colour, alpha=0.2, linewidth=0)
+
+
+def _top(learned: Learned, name: str) -> Table:
+    features, values = learned[0]["features"], _values(learned)
+    mean, spread = values.mean(0), values.std(0, ddof=min(1, len(values) - 1))
+    count = min(_TOP, len(features))
+    on_top = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :count]
+    often = np.bincount(on_top.ravel(), minlength=len(features))
+    order = np.argsort(-np.abs(mean), kind="stable")[:count]
+    rows = [
+        [features[i], signed(float(mean[i]), 4), number(float(spread[i]), 4), f"{often[i]} of {len(values)}"]
+        for i in order
+    ]
+    return Table(
+        ["Feature", "g", "Standard deviation", f"Splits with it in the top {count}"],
+        rows,
+        f"{name}: features the prior expects to matter most, by |g|, mean over splits.",
+        code=True,
+    )
+
+
+def _stability(learned: Learned) -> str:
+    values = np.abs(_values(learned))
+    if min(values.shape) < 2:
+        return "One split shows no spread."
+    found = stats.rank_stability(values, min(_TOP, values.shape[1]))
+    same = "all features alike on a split" if np.isnan(found.spearman) else number(found.spearman, 2)
+    return (
+        f"Two splits agree on the order of |g| with a rank correlation of {same} on average, and share "
+        f"{found.overlap:.0%} of their top {found.k} (unrelated orders: {found.chance:.0%})."
+    )
+
+
+def _values(learned: Learned) -> np.ndarray:
+    return np.array([each["importance"] for each in learned])

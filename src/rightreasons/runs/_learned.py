@@ -1,0 +1,44 @@
+"""What a prior that learned in a fit says of features and meta-features, as plain numbers for the result file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from rightreasons import training
+from rightreasons.priors import LearnedPrior, partial_dependence
+
+_SOURCES, _POINTS = 12, 21
+
+
+def learned_by(terms: Sequence[training.Term]) -> dict[str, Any]:
+    """{"learned": ...} of the first term whose prior learned; empty without one.
+
+    Importance g of every feature, and partial dependence on the twelve meta-features that move g most.
+    """
+    for term in terms:
+        prior = getattr(term, "prior", None)
+        while prior is not None and not isinstance(prior, nn.Module):
+            prior = getattr(prior, "prior", None)
+        if isinstance(prior, LearnedPrior) and any(p.requires_grad for p in prior.network.parameters()):
+            return {"learned": _described(prior)}
+    return {}
+
+
+@torch.no_grad()
+def _described(prior: LearnedPrior) -> dict[str, Any]:
+    found = [partial_dependence(prior, source, _POINTS) for source in prior.meta_features.sources]
+    found.sort(key=lambda each: -float(each.mean.max() - each.mean.min()))
+    return {
+        "features": list(prior.meta_features.features),
+        "importance": prior.importance().tolist(),
+        "dependence": {
+            each.source: {
+                "values": each.values.tolist(),
+                "levels": list(each.levels),
+                "mean": each.mean.tolist(),
+            }
+            for each in found[:_SOURCES]
+        },
+    }

@@ -1,0 +1,175 @@
+"""A learned prior in a recipe, with its controls: from files to the page."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rightreasons import priors, report
+from rightreasons.core._errors import RecipeError
+from rightreasons.recipes import Recipe, parse, read, to_yaml
+from rightreasons.report._learned import dependence, sentences
+from rightreasons.runs import RunDirectory
+from rightreasons.runs._rehearse import rehearse
+from rightreasons.runs._terms import terms_of
+from tests.runs.cases import finished
+
+HEAD = """
+name: learned
+data: {path: rows.csv, target: y, train: 40, validation: 30, test: 30, splits: 2}
+model: {name: mlp, hidden: [8]}
+training: {epochs: 4, batch_size: 20}
+explain: {rows: 10, attribution: {name: expected_gradients, samples: 8}}
+"""
+ARM = """
+arms:
+  - {{name: Plain}}
+  - name: Known
+    terms: [{{prior: {{name: learned, meta_features: meta.csv{more}}}}}]
+    weights: [0.1]
+    {controls}
+"""
+META = "column,length,place,is not there\na,1,x,1\nb,2,y,\nkind,3,x,2\nd,5,y,3\n"
+
+
+def folder(path: Path, meta: str = META) -> Path:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(100, 3, generator=generator)
+    lines = [
+        f"{a:.4f},{b:.4f},{('red', 'blue')[i % 2]},{d:.4f},{2 * a - b:.4f}"
+        for i, (a, b, d) in enumerate(x.tolist())
+    ]
+    (path / "rows.csv").write_text("a,b,kind,d,y\n" + "\n".join(lines) + "\n")
+    (path / "meta.csv").write_text(meta)
+    (path / "sets.gmt").write_text("front\t\ta\tb\nback\t\tkind\td\tzzz\n")
+    return path
+
+
+def recipe(path: Path, more: str = "", controls: str = "controls: true", meta: str = META) -> Recipe:
+    (folder(path, meta) / "recipe.yaml").write_text(HEAD + ARM.format(more=more, controls=controls))
+    return read(path / "recipe.yaml")
+
+
+def prior_of(asked: Recipe, arm: int, split: int = 0) -> priors.LearnedPrior:
+    return terms_of(asked, asked.arms[arm], 0.1, split).terms[0].prior  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_features_of_a_column_share_its_row(tmp_path: Path) -> None:
+    asked = recipe(tmp_path, ", sets: sets.gmt")
+    meta = prior_of(asked, 1).meta_features
+    assert meta.features == ("a", "b", "kind=blue", "kind=red", "d")
+    assert meta.names == (
+        "length",
+        "place=x",
+        "place=y",
+        "is not there",
+        "is not there is missing",
+        "front",
+        "back",
+    )
+    assert torch.equal(meta.values[2], meta.values[3])
+    assert meta.values[:, meta.names.index("front")].tolist() == [1, 1, 0, 0, 0]
+    assert {"meta.csv", "sets.gmt"} <= set(asked.arms[1].files)
+
+
+def test_controls_are_one_line(tmp_path: Path) -> None:
+    asked = recipe(tmp_path)
+    assert [arm.name for arm in asked.arms] == [
+        "Plain", "Known", "Known: permuted meta-features", "Known: random meta-features", "Known: g = 0",
+        "Known: constant g",
+    ]  # fmt: skip
+    assert parse(to_yaml(asked)).arms == asked.arms
+    real, permuted, random, zero, constant = (prior_of(asked, arm) for arm in range(1, 6))
+    assert torch.equal(permuted.meta.sort(0).values, real.meta.sort(0).values)
+    assert torch.equal(permuted.meta, prior_of(asked, 2).meta)
+    assert not torch.equal(
+        permuted.meta, prior_of(asked, 2, split=1).meta
+    )  # another permutation for each split
+    assert random.meta.shape == real.meta.shape
+    assert [sum(p.numel() for p in prior.parameters()) for prior in (zero, constant)] == [0, 1]
+
+
+def test_columns_instead_of_features(tmp_path: Path) -> None:
+    recipe(tmp_path)
+    text = (HEAD + ARM.format(more="", controls="")).replace("meta.csv}}", "meta.csv}, on: columns}")
+    (tmp_path / "recipe.yaml").write_text(text)
+    asked = read(tmp_path / "recipe.yaml")
+    grouped = terms_of(asked, asked.arms[1], 0.1, 0).terms[0].prior  # pyright: ignore[reportAttributeAccessIssue]
+    assert grouped.prior.meta_features.features == ("a", "b", "kind", "d")
+    rehearse(asked)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    path = tmp_path_factory.mktemp("learned")
+    return finished(
+        path / "runs", recipe(path, ", network: mlp, lr: 0.01", "controls: [permuted, zero, constant]")
+    )
+
+
+def test_the_run_records_what_was_learned(run: RunDirectory) -> None:
+    arms = {arm["name"]: arm["learned"] for arm in run.metrics()["arms"]}
+    assert arms["Plain"] is None
+    assert arms["Known: g = 0"] is None
+    own = arms["Known"]
+    assert len(own) == 2
+    assert own[0]["features"] == ["a", "b", "kind=blue", "kind=red", "d"]
+    assert any(own[0]["importance"])
+    assert set(own[0]["dependence"]) == {"length", "place", "is not there", "is not there is missing"}
+    assert len(set(arms["Known: constant g"][0]["importance"])) == 1
+
+
+def test_the_page_says_whether_real_beat_permuted(run: RunDirectory) -> None:
+    page = report.render(run)
+    assert "What the learned priors learned" in page
+    assert "Known: the real meta-features against permuted ones: " in page
+    assert "from 2 splits, too few for a test" in page
+    assert "Two splits agree on the order of |g| with a rank correlation" in page
+    metrics = run.metrics()
+    curves = dependence(next(arm for arm in metrics["arms"] if arm["name"] == "Known")["learned"])
+    assert curves["place"][1] == ("x", "y")
+    assert curves["length"][2].shape == (2, 21)
+
+
+def scored(real: list[float], permuted: list[float]) -> list[str]:
+    arms = [
+        {"name": name, "test": {"r2": scores}}
+        for name, scores in (("A", real), ("A: permuted meta-features", permuted))
+    ]
+    metrics = {"headline": "r2", "higher_is_better": True, "arms": arms, "splits": len(real),
+               "rows": {"train": 600, "test": 200}}  # fmt: skip
+    return sentences(metrics, "A")
+
+
+def test_the_sentence_is_the_corrected_test() -> None:
+    noise = [0.001 * (i % 3) for i in range(12)]
+    (beat,) = scored([0.5 + n for n in noise], [0.4] * 12)
+    assert beat.startswith("the real meta-features beat permuted ones: +0.101 R²")
+    (level,) = scored([0.5, 0.25] * 6, [0.25] * 12)
+    assert "do not beat permuted ones: +0.125" in level
+    assert scored([0.5], [0.4])[0].endswith("cannot be told from one split (R²).")
+
+
+@pytest.mark.parametrize(
+    ("more", "meta", "message"),
+    [
+        ("", META + "e,1,x,1\n", "1 rows of meta.csv are about no column of the data, such as 'e'"),
+        ("", META.replace("d,5,y,3\n", ""), "1 of 5 features have no row .'d'"),
+        ("", META + "a,1,x,1\n", "must name each column of the data once.*got 'a' twice"),
+        ("", "column\na\nb\n", "got no other column"),
+        ("", META.replace("1,x", "7,x").replace("2,y", "7,y").replace("3,x", "7,x").replace("5,y", "7,y"),
+         "meta-feature 'length' is 7 for all"),
+        (", network: forest", META, "network: .*'forest'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used(tmp_path: Path, more: str, meta: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        rehearse(recipe(tmp_path, more, meta=meta))
+
+
+def test_rows_and_features_may_be_missing_if_it_is_said(tmp_path: Path) -> None:
+    meta = META.replace("d,5,y,3\n", "e,1,x,1\n")
+    asked = recipe(tmp_path, ", unmatched: ignore, absent: impute", meta=meta)
+    found = prior_of(asked, 1).meta_features
+    assert found.values[4, found.names.index("length")] == 0
+    assert prior_of(recipe(tmp_path, ", sets: sets.gmt", meta=META), 1).meta_features.names[-1] == "back"
