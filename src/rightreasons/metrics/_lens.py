@@ -6,7 +6,7 @@ Legend: B rows, S shape of the space, n positions, k selected positions.
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
-from jaxtyping import Bool, Float, Int32, Int64, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from rightreasons.core._errors import InputError
@@ -18,6 +18,7 @@ from rightreasons.metrics._maps import (
     checked_pair,
     checked_space,
     checked_window,
+    marks,
     nan_unless,
     varies,
 )
@@ -269,7 +270,7 @@ def _lens(
     achieved_B = torch.minimum(found_a, found_b).masked_fill(~(varies(a) & varies(b)), 0)
     valid_B = achieved_B == k
     near_Bn, counted_Bn = dilated(around, window, graph).flatten(1), counted.flatten(1)
-    observed_B = nan_unless(valid_B, _marks(near_Bn & counted_Bn).to(a.dtype) / k)
+    observed_B = nan_unless(valid_B, marks(near_Bn & counted_Bn).to(a.dtype) / k)
     chance_B = nan_unless(valid_B, _chance(near_Bn, counted_Bn, valid_B, k, adjust, a.dtype))
     return LensResult(observed_B, chance_B, _adjusted(observed_B, chance_B), achieved_B)
 
@@ -295,15 +296,11 @@ def _chance(
     if adjust is None:
         return torch.zeros(len(near), dtype=dtype, device=near.device)
     if adjust == "uniform":
-        return _marks(near).to(dtype) / near.shape[1]
+        return marks(near).to(dtype) / near.shape[1]
     total_n = (counted & valid[:, None]).to(dtype).sum(0)
-    own_B = _marks(near & counted)
+    own_B = marks(near & counted)
     others = valid.sum() - 1  # of a valid row; 0 makes the level NaN
     return (near.to(dtype) @ total_n - own_B) / (k * others)
-
-
-def _marks(mask: Bool[Tensor, "B n"]) -> Int32[Tensor, "B"]:
-    return mask.sum(1, dtype=torch.int32)  # several times faster than in the default int64
 
 
 def _adjusted(observed: Tensor, chance: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ _EXAMPLES = 4
 _DOTS_PER_INCH = 150
 # Around the clean top k, in it, in both, of the attacked top k inside the windows, and outside.
 _PLACES = {
-    "windows around it": "#d6e6f2",
+    "windows of the clean top k": "#d6e6f2",
     "clean top k": "#7fb2d9",
     "in both": "#1f4e79",
     "attacked, inside the windows": "#2a9d63",
@@ -51,7 +51,14 @@ def attack_figure(found: Robustness) -> bytes:
         handles = [Patch(color=colour, label=label) for label, colour in _PLACES.items()]
         figure.legend(handles=handles, loc="outside lower right", ncols=len(handles), fontsize=9)
         buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+        figure.savefig(
+            buffer,
+            format="png",
+            dpi=_DOTS_PER_INCH,
+            bbox_inches="tight",
+            pad_inches=0.12,
+            metadata={"Software": None},
+        )
     return buffer.getvalue()
 
 
