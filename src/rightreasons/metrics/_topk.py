@@ -172,18 +172,22 @@ def _picks_on_grid(values: Float[Tensor, "B *S"], k: int, window: int) -> Int64[
     lines_Rm = _places_in_window(lead, window, values.device)
     columns_Lc = _places_in_window([length], window, values.device)
     first_B = torch.arange(len(values), device=values.device) * best_BR.shape[1]
-    picks = []
+    lines, columns, values_left = [], [], []
     for _ in range(k):
         line_B = _first_largest(best_BR)
         column_B = _first_largest(left_NL.index_select(0, first_B + line_B))
-        none_left_B = best_BR.gather(1, line_B[:, None])[:, 0] == -torch.inf
-        picks.append((line_B * length + column_B).masked_fill_(none_left_B, -1))
+        lines.append(line_B)
+        columns.append(column_B)
+        values_left.append(best_BR.gather(1, line_B[:, None]))
         lines_Bm, columns_Bc = lines_Rm.index_select(0, line_B), columns_Lc.index_select(0, column_B)
-        touched_N = (first_B[:, None] + lines_Bm).flatten()
-        blocked = (touched_N * length).reshape(len(values), -1, 1) + columns_Bc[:, None]
+        touched_Bm = first_B[:, None] + lines_Bm
+        blocked = (touched_Bm * length)[:, :, None] + columns_Bc[:, None]
         left_NL.view(-1).scatter_(0, blocked.flatten(), -torch.inf)
-        best_BR.scatter_(1, lines_Bm, left_NL.index_select(0, touched_N).amax(1).reshape(lines_Bm.shape))
-    return torch.stack(picks)
+        best_BR.scatter_(
+            1, lines_Bm, left_NL.index_select(0, touched_Bm.flatten()).amax(1).reshape(lines_Bm.shape)
+        )
+    picks_kB = torch.stack(lines) * length + torch.stack(columns)
+    return picks_kB.masked_fill(torch.cat(values_left, 1).T == -torch.inf, -1)
 
 
 def _first_largest(rows: Float[Tensor, "B n"]) -> Int64[Tensor, "B"]:
