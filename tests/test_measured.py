@@ -5,6 +5,7 @@ import re
 import runpy
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,3 +70,30 @@ def test_explaining_ten_times_the_rows_needs_the_memory_of_one() -> None:
     for peaks in found["peak_megabytes"].values():
         few, many = peaks.values()
         assert many < 1.05 * few
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_lens_and_attacks_are_as_fast_as_promised() -> None:
+    for ratios in read("metrics")["ratios over windows 1-3"].values():
+        assert ratios["loop / recall"] >= 50
+        assert ratios["loop / diverse"] >= 20
+        assert ratios["recall / floor"] <= 3
+    assert read("attacks")["ratios"]["one at a time / batched"] >= 5
+
+
+def test_an_attack_on_integrated_gradients_needs_fewer_gradients_at_no_less_strength() -> None:
+    arms = read("attack_evaluations")["arms"]
+    arm, published = arms["5 points, 30 steps"], arms["published"]
+    assert arm["interval"][0] < arm["top-k intersection"] < published["top-k intersection"]
+    assert arm["published / evaluations"] > 50
+
+
+def test_attacks_on_predictions_are_those_of_other_libraries() -> None:
+    for ball in read("peer_attacks")["attacks"].values():
+        strongest = ball["rightreasons: PGD, 5 restarts, 100 steps of eps / 4"]["robust accuracy"]
+        assert strongest <= ball["AutoAttack"]["robust accuracy"] + 0.01
+        for name in ("foolbox: one step", "foolbox: last iterate", "ART: one step"):
+            assert ball[name]["images equal"] > 0.99
