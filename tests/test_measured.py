@@ -81,6 +81,10 @@ def test_lens_and_attacks_are_as_fast_as_promised() -> None:
         assert ratios["loop / recall"] >= 50
         assert ratios["loop / diverse"] >= 20
         assert ratios["recall / floor"] <= 3
+    for windows in read("metrics")["ratios of each window"].values():
+        for ratios in windows.values():
+            assert ratios["loop / evaluation"] >= 50
+            assert ratios["loop / diverse"] >= 20
     assert read("attacks")["ratios"]["one at a time / batched"] >= 5
 
 

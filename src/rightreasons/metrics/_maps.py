@@ -150,7 +150,10 @@ def checked_window(window: int, metric: str, name: str = "window") -> int:
 def varies(maps: Float[Tensor, "B *S"]) -> Bool[Tensor, "B"]:
     """Whether a row has two different values. One that has not, all zero above all, ranks no position above another."""
     rows_Bn = maps.detach().flatten(1)
-    return rows_Bn.amin(1) < rows_Bn.amax(1)  # several times faster than aminmax on the CPU
+    if rows_Bn.device.type != "cpu":
+        return (rows_Bn != rows_Bn[:, :1]).any(1)
+    rows = rows_Bn.numpy()  # several times faster there than in torch
+    return torch.from_numpy((rows != rows[:, :1]).any(1))
 
 
 def marks(mask: Bool[Tensor, "B n"]) -> Int64[Tensor, "B"]:

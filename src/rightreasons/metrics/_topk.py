@@ -168,26 +168,23 @@ def _picks_on_grid(values: Float[Tensor, "B *S"], k: int, window: int) -> Int64[
     """
     *lead, length = values.shape[1:]
     left_NL = values.reshape(-1, length).clone()  # the lines of all maps, N = B R
-    best_BR = left_NL.amax(1).reshape(len(values), -1)
-    lines_Rm = _places_in_window(lead, window, values.device)
-    columns_Lc = _places_in_window([length], window, values.device)
+    left, best_N = left_NL.view(-1), left_NL.amax(1)
+    best_BR = best_N.view(len(values), -1)
     first_B = torch.arange(len(values), device=values.device) * best_BR.shape[1]
-    lines, columns, values_left = [], [], []
+    lines_Nm = (first_B[:, None, None] + _places_in_window(lead, window, values.device)).flatten(0, 1)
+    columns_Lc = _places_in_window([length], window, values.device)
+    picks, worth = [], []
     for _ in range(k):
-        line_B = _first_largest(best_BR)
-        column_B = _first_largest(left_NL.index_select(0, first_B + line_B))
-        lines.append(line_B)
-        columns.append(column_B)
-        values_left.append(best_BR.gather(1, line_B[:, None]))
-        lines_Bm, columns_Bc = lines_Rm.index_select(0, line_B), columns_Lc.index_select(0, column_B)
-        touched_Bm = first_B[:, None] + lines_Bm
-        blocked = (touched_Bm * length)[:, :, None] + columns_Bc[:, None]
-        left_NL.view(-1).scatter_(0, blocked.flatten(), -torch.inf)
-        best_BR.scatter_(
-            1, lines_Bm, left_NL.index_select(0, touched_Bm.flatten()).amax(1).reshape(lines_Bm.shape)
-        )
-    picks_kB = torch.stack(lines) * length + torch.stack(columns)
-    return picks_kB.masked_fill(torch.cat(values_left, 1).T == -torch.inf, -1)
+        line_B = first_B + _first_largest(best_BR)
+        column_B = _first_largest(left_NL.index_select(0, line_B))
+        picks.append(line_B * length + column_B)
+        worth.append(best_N.index_select(0, line_B))
+        touched_Bm = lines_Nm.index_select(0, line_B)
+        blocked = (touched_Bm * length)[:, :, None] + columns_Lc.index_select(0, column_B)[:, None]
+        left.scatter_(0, blocked.flatten(), -torch.inf)
+        touched = touched_Bm.flatten()
+        best_N.scatter_(0, touched, left_NL.index_select(0, touched).amax(1))
+    return (torch.stack(picks) - first_B * length).masked_fill(torch.stack(worth) == -torch.inf, -1)
 
 
 def _first_largest(rows: Float[Tensor, "B n"]) -> Int64[Tensor, "B"]:

@@ -16,6 +16,7 @@ from rightreasons.metrics._maps import checked_space, checked_window
 
 Border: TypeAlias = Literal["zero", "clip"]
 _NODES_AT_ONCE = 1024
+_IN_CACHE = 2**18  # marks dilated at once: their copies stay in the cache
 
 
 def dilate(
@@ -55,6 +56,11 @@ def dilated(mask: Tensor, window: int, graph: FeatureGraph | None) -> Tensor:
     """`dilate` of what has been checked."""
     if graph is not None:
         return _dilated_over_graph(mask, window, graph)
+    rows_at_once = max(1, _IN_CACHE // mask[0].numel())
+    return torch.cat([_dilated_over_axes(part, window) for part in mask.split(rows_at_once)])
+
+
+def _dilated_over_axes(mask: Tensor, window: int) -> Tensor:
     for axis in range(1, mask.ndim):
         mask = _dilated_along(mask, min(window, mask.shape[axis] - 1), axis)
     return mask
