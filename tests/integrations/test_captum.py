@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import rightreasons as rr
 from tests.attribution.helpers import assert_same_state, relative, seeded, state
 from tests.networks import CNN, NETWORKS, as_args, labels
+from tests.test_repository import run_python
 
 captum = pytest.importorskip("captum.attr")
 from captum.testing.attr.helpers.gen_test_utils import get_target_layer  # noqa: E402
@@ -208,6 +209,8 @@ def test_convergence_delta_has_captums_sign(cnn: nn.Module, x: Tensor) -> None:
     )
     assert relative(ours, theirs) < 1e-6
     assert relative(delta, wanted) < 1e-5
+    again = as_captum(rr.IntegratedGradients())(cnn).compute_convergence_delta(ours, 0.5, x, target=1)
+    assert relative(again, wanted) < 1e-5
     assert as_captum(rr.IntegratedGradients())(cnn).has_convergence_delta()
     assert not as_captum(rr.Gradient())(cnn).has_convergence_delta()
 
@@ -228,8 +231,9 @@ def test_baselines_may_mix_numbers_and_tensors() -> None:
 
     inputs = (torch.rand(3, 2), torch.rand(3, 2))
     theirs = captum.IntegratedGradients(model).attribute(inputs, (0.5, torch.ones(1, 2)))
-    ours = as_captum(rr.IntegratedGradients())(model).attribute(inputs, (0.5, torch.ones(1, 2)))
-    assert relative(ours, theirs) < 1e-5
+    for ones in (torch.ones(1, 2), torch.ones(3, 2)):
+        ours = as_captum(rr.IntegratedGradients())(model).attribute(inputs, (0.5, ones))
+        assert relative(ours, theirs) < 1e-5
     spread = as_captum(rr.ExpectedGradients(torch.zeros(1, 2), samples=50))(lambda a: (a**2).sum(1))
     references = torch.rand(5, 2)
     maps = spread.attribute(inputs[0], references, n_steps=400)
@@ -254,14 +258,14 @@ def test_further_arguments_whatever_the_signature(x: Tensor) -> None:
             x, target=1, additional_forward_args=(scale, 2.0), internal_batch_size=3
         )
         assert relative(got, wanted) < 1e-10
-    alone = as_captum(rr.Gradient())(lambda x, s: plain(x) * s).attribute(x, None, 1, scale)
+    alone = as_captum(rr.Gradient())(lambda x, s: plain(x) * s).attribute(x, 1, scale)
     assert relative(alone, wanted / 2) < 1e-10
 
 
 def test_arguments_that_would_be_ignored_are_refused(cnn: nn.Module, x: Tensor) -> None:
     gradient = as_captum(rr.Gradient())(cnn)
     with pytest.raises(rr.InputError, match="has no baseline, so baselines= would be ignored"):
-        gradient.attribute(x, 0.0, 1)
+        gradient.attribute(x, 1, baselines=0.0)
     with pytest.raises(rr.InputError, match="neither steps nor samples, so n_steps= would be ignored"):
         gradient.attribute(x, target=1, n_steps=5)
     with pytest.raises(rr.InputError, match="method= replaces the quadrature of integrated gradients"):
@@ -277,6 +281,38 @@ def test_captums_metrics_take_it(cnn: nn.Module, x: Tensor) -> None:
 
     algorithm = as_captum(rr.InputTimesGradient())(cnn)
     assert sensitivity_max(algorithm.attribute, x, target=1, n_perturb_samples=2).shape == (4,)
+
+
+def test_captums_noise_tunnel_takes_it() -> None:
+    """Without run-time checks, whose wrappers would hide that captum calls what its own wrapper wraps."""
+    code = """
+import captum.attr, torch, rightreasons as rr
+from rightreasons.integrations.captum import as_captum
+for method, rows in ((rr.Gradient(), None), (rr.IntegratedGradients(steps=4), 2)):
+    tunnel = captum.attr.NoiseTunnel(as_captum(method)(lambda x: x**3))
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    maps = tunnel.attribute(x, target=1, nt_samples=4, nt_samples_batch_size=rows, stdevs=0.0)
+    torch.testing.assert_close(maps, method(lambda x: x**3, x, 1))
+"""
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "theirs"),
+    [
+        (rr.Gradient(), captum.Saliency),
+        (rr.GuidedBackprop(), captum.GuidedBackprop),
+        (rr.InputTimesGradient(), captum.InputXGradient),
+        (rr.IntegratedGradients(), captum.IntegratedGradients),
+        (rr.DeepLift(), captum.DeepLift),
+        (rr.LRP(), captum.LRP),
+    ],
+    ids=repr,
+)
+def test_slopes_and_contributions_are_told_apart(method: rr.Attribution, theirs: Any, cnn: nn.Module) -> None:
+    assert as_captum(method)(cnn).multiplies_by_inputs == theirs(cnn).multiplies_by_inputs
+    assert as_captum(rr.NoiseGrad(method))(cnn).multiplies_by_inputs == theirs(cnn).multiplies_by_inputs
 
 
 # from_captum ----------------------------------------------------------------------------------------------------------

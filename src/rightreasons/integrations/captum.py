@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from rightreasons.attribution import (
+    LRP,
     Attribution,
     Axioms,
     Evaluations,
     Explanation,
     GaussLegendre,
+    InputTimesGradient,
     Left,
     Midpoint,
     Quadrature,
@@ -30,7 +32,8 @@ from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
 from rightreasons.core._score import Target
 
 try:
-    from captum.attr import Attribution as CaptumAttribution
+    from captum.attr import GradientAttribution
+    from captum.log import log_usage  # pyright: ignore[reportAttributeAccessIssue]
 except ImportError as error:
     raise MissingExtraError(
         "rightreasons.integrations.captum needs captum: pip install 'rightreasons[captum]'."
@@ -50,8 +53,7 @@ _RULES: dict[str, Quadrature] = {
 }
 
 
-@final
-class Algorithm(CaptumAttribution):
+class Algorithm(GradientAttribution):
     """A method of ours as a captum algorithm; see `as_captum`.
 
     Args:
@@ -67,6 +69,43 @@ class Algorithm(CaptumAttribution):
         """Whether maps sum to a difference of outputs."""
         return self.method.axioms.complete
 
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether maps are contributions, in units of the output, rather than slopes."""
+        around = getattr(self.method, "method", self.method)
+        return around.axioms.complete or isinstance(around, InputTimesGradient | LRP)
+
+    def _found(
+        self,
+        inputs: Inputs,
+        asked: Mapping[str, Any],
+        target: CaptumTarget,
+        additional_forward_args: Any,
+        internal_batch_size: int | None,
+        return_convergence_delta: bool,
+        absolute: bool,
+    ) -> Any:
+        configured = _configured(
+            self.method, _our_baselines(asked["baselines"], inputs), asked["n_steps"], asked["method"]
+        )
+        model, keywords = _with_arguments(self.forward_func, len(as_tuple(inputs)), additional_forward_args)
+        chosen = _our_target(target)
+        if not return_convergence_delta:
+            found = configured(model, inputs, chosen, chunk=internal_batch_size, model_kwargs=keywords)
+            return _absolute(found) if absolute else found
+        explained = configured.explain(
+            model, inputs, chosen, chunk=internal_batch_size, model_kwargs=keywords
+        )
+        if explained.gap is None:
+            raise InputError(
+                f"return_convergence_delta=True, but the maps of {self.method!r} are not complete."
+            )
+        return (_absolute(explained.maps) if absolute else explained.maps), -explained.gap
+
+
+@final
+class _WithBaselines(Algorithm):
+    @log_usage()
     def attribute(
         self,
         inputs: Tensor | tuple[Tensor, ...],
@@ -80,38 +119,36 @@ class Algorithm(CaptumAttribution):
         *,
         abs: bool = False,  # captum's own name
     ) -> Any:
-        """Maps in the structure of `inputs`, as captum's algorithms give them.
-
-        Args:
-            inputs: a tensor or a tuple of tensors, batch first.
-            baselines: replaces the method's baseline, or its references (rows of a distribution).
-            target: an int, a tuple, a tensor or a list of either, one for each row; None for one output.
-            additional_forward_args: passed to the model after the inputs; tensors of B rows follow them.
-            n_steps: replaces the method's steps or samples.
-            method: replaces the quadrature: gausslegendre, riemann_left, riemann_right, riemann_middle or
-                riemann_trapezoid.
-            internal_batch_size: most model rows in one forward pass.
-            return_convergence_delta: also return the sum of each map minus the difference it should be.
-            abs: absolute values of the maps, as captum's Saliency gives by default.
-
-        Raises:
-            InputError: an argument means nothing to this method.
-        """
-        configured = _configured(self.method, _our_baselines(baselines, inputs), n_steps, method)
-        model, keywords = _with_arguments(self.forward_func, len(as_tuple(inputs)), additional_forward_args)
-        if not return_convergence_delta:
-            found = configured(
-                model, inputs, _our_target(target), chunk=internal_batch_size, model_kwargs=keywords
-            )
-            return _absolute(found) if abs else found
-        explained = configured.explain(
-            model, inputs, _our_target(target), chunk=internal_batch_size, model_kwargs=keywords
+        asked = {"baselines": baselines, "n_steps": n_steps, "method": method}
+        return self._found(
+            *(inputs, asked, target, additional_forward_args),
+            *(internal_batch_size, return_convergence_delta, abs),
         )
-        if explained.gap is None:
-            raise InputError(
-                f"return_convergence_delta=True, but the maps of {self.method!r} are not complete."
-            )
-        return (_absolute(explained.maps) if abs else explained.maps), -explained.gap
+
+
+@final
+class _WithoutBaselines(Algorithm):
+    """Captum's gradient methods take the target second."""
+
+    @log_usage()
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        target: CaptumTarget = None,
+        additional_forward_args: Any = None,
+        n_steps: int | None = None,
+        method: str | None = None,
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        *,
+        baselines: Baselines = None,
+        abs: bool = False,
+    ) -> Any:
+        asked = {"baselines": baselines, "n_steps": n_steps, "method": method}
+        return self._found(
+            *(inputs, asked, target, additional_forward_args),
+            *(internal_batch_size, return_convergence_delta, abs),
+        )
 
 
 def as_captum(method: Attribution) -> Callable[[Model], Algorithm]:
@@ -119,6 +156,21 @@ def as_captum(method: Attribution) -> Callable[[Model], Algorithm]:
 
     Signature, targets, output structure and the sign of the convergence delta are captum's; configuration is the
     method's own, except for what `attribute` replaces. Captum's metrics, tutorials and NoiseTunnel take it.
+
+    `attribute(inputs, baselines, target, additional_forward_args, n_steps, method, internal_batch_size,
+    return_convergence_delta, *, abs)` takes
+
+    - `inputs`, a tensor or a tuple of tensors, batch first, whose structure the maps have;
+    - `baselines`, in place of the method's baseline or references; methods without either take the target second;
+    - `target`, an int, a tuple, a tensor or a list of either, one for each row; None for one output;
+    - `additional_forward_args`, for the model after the inputs; tensors of B rows follow them;
+    - `n_steps`, in place of the method's steps or samples;
+    - `method`, the quadrature: gausslegendre, riemann_left, riemann_right, riemann_middle or riemann_trapezoid;
+    - `internal_batch_size`, the most model rows in one forward pass;
+    - `return_convergence_delta`, to have the sum of each map minus the difference it should be as well;
+    - `abs`, to have absolute values, which captum's Saliency gives by default.
+
+    What means nothing to a method raises InputError.
 
     Args:
         method: any method of this package.
@@ -133,11 +185,18 @@ def as_captum(method: Attribution) -> Callable[[Model], Algorithm]:
         >>> maps.round(decimals=4)
         tensor([[1., 1.]])
     """
+    kind = _WithBaselines if _replaceable(method) else _WithoutBaselines
 
     def algorithm(forward_func: Model) -> Algorithm:
-        return Algorithm(method, forward_func)
+        return kind(method, forward_func)
 
     return algorithm
+
+
+def _replaceable(method: Attribution) -> list[str]:
+    """Fields of the method that captum's `baselines` replaces, the likelier first."""
+    names = {field.name for field in fields(method)}  # pyright: ignore[reportArgumentType]
+    return [name for name in ("references", "baseline") if name in names]
 
 
 def _configured(
@@ -146,7 +205,7 @@ def _configured(
     names = {field.name for field in fields(method)}  # pyright: ignore[reportArgumentType]
     changed: dict[str, Any] = {}
     if baselines is not None:
-        replaced = [name for name in ("references", "baseline") if name in names]
+        replaced = _replaceable(method)
         if not replaced:
             raise InputError(f"{method!r} has no baseline, so baselines= would be ignored. Leave it out.")
         chosen = replaced[0] if getattr(method, replaced[0]) is not None else replaced[-1]
@@ -168,15 +227,17 @@ def _configured(
 
 
 def _our_baselines(baselines: Baselines, inputs: Inputs) -> int | float | Inputs | None:
-    """Numbers within a tuple as tensors."""
+    """Numbers within a tuple as tensors, single rows as often as the other inputs have rows."""
     if not isinstance(baselines, tuple):
         return baselines
     if len(baselines) != len(as_tuple(inputs)):
         raise InputError(f"{len(baselines)} baselines for {len(as_tuple(inputs))} inputs: give one for each.")
-    return tuple(
+    parts = [
         value if isinstance(value, Tensor) else torch.full_like(part[:1], value)
         for value, part in zip(baselines, as_tuple(inputs), strict=True)
-    )
+    ]
+    rows = max(len(part) for part in parts)
+    return tuple(part.expand(rows, *part.shape[1:]) if len(part) == 1 else part for part in parts)
 
 
 def _our_target(target: CaptumTarget) -> Target:
