@@ -63,6 +63,9 @@ def broken():
 
 def number():
     return 3
+
+def needy(width):
+    return build()
 """
 GRADIENT = {"name": "integrated_gradients", "steps": 8}
 
@@ -326,6 +329,14 @@ class TestOwnNetworks:
         ("ask", "said"),
         [
             ({"model": "number"}, "must return an nn.Module; got int"),
+            (
+                {"model": "needy"},
+                "called without arguments, but missing a required argument: 'width'. Name a",
+            ),
+            (
+                {"model": "picture"},
+                r"picture failed on rows of shape \(4,\) \(torch.float32\) of x.npy: mat1",
+            ),
             ({"model": "spatial"}, r"outputs of shape \(2, 2\): make it return"),
             ({"reading": {"sizes": [2, 2]}}, "reading has no option 'sizes' here. Did you mean 'size'"),
             ({"method": "gradients"}, "there is no attribution 'gradients'. Did you mean"),
@@ -338,6 +349,15 @@ class TestOwnNetworks:
         with pytest.raises(RightReasonsError, match=said):
             runs.explain(job(**ask), "maps.zarr")
         assert not (folder / "maps.zarr").exists()
+
+    @pytest.mark.parametrize(
+        ("source", "said"),
+        [("absent.npy", "absent.npy"), ("mnits", "no data set 'mnits'. Did you mean 'mnist'")],
+    )
+    def test_a_missing_file_is_no_misspelt_data_set(self, folder: Path, source: str, said: str) -> None:
+        with pytest.raises(DataError, match=said) as caught:
+            runs.explain(replace(job(), source=source), "maps.zarr")
+        assert ("no data set" in str(caught.value)) == (source == "mnits")
 
     def test_places_maps_can_go_to(self, folder: Path) -> None:
         with pytest.raises(InputError, match=r"one of \.zarr, \.csv, \.parquet; got 'maps.npy'"):

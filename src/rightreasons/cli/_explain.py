@@ -34,7 +34,8 @@ def explain(
         typer.Option(
             "--method",
             metavar="NAME",
-            help="As in recipes, e.g. gradient or '{name: integrated_gradients, steps: 64}'. Default: the recipe's.",
+            help="As in recipes, e.g. gradient or '{name: integrated_gradients, steps: 64}'. Default: the recipe's, or "
+            "integrated_gradients for a network of your own.",
             show_default=False,
         ),
     ] = None,

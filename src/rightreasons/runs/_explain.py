@@ -16,7 +16,7 @@ import rightreasons
 from rightreasons import attribution, data, models
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, InputError
-from rightreasons.core._memory import backing_off, fitting
+from rightreasons.core._memory import backing_off, fitting, out_of_memory
 from rightreasons.data._pieces import Pieces, Whole, pieces
 from rightreasons.recipes._read import attribution_named
 from rightreasons.runs._fit import outputs_of
@@ -122,7 +122,8 @@ class Work:
             )
 
         if not path.exists():
-            return Whole(data.load(job.source) if trained is None else read(job.source), size)
+            named = trained is None and path.name == job.source and not path.suffix
+            return Whole(data.load(job.source) if named else read(job.source), size)
         beside = _names(job.reading, trained, labelled) if path.suffix == ".npy" else ()
         return pieces(path, size, read, labelled=labelled, beside=beside, whole_tables=trained is None)
 
@@ -159,7 +160,7 @@ class Work:
         """The arrays of a piece, and its rows."""
         rows = self.pieces.take(piece)
         x = rows.x.to(self.device)
-        outputs = outputs_of(self.model, x)
+        outputs = self._outputs(x)
         target = self._target(rows, outputs)
         explanation = self._explanation(x, target, piece)
         if not isinstance(explanation.maps, Tensor):
@@ -172,6 +173,17 @@ class Work:
         if rows.ids:
             arrays["ids"] = np.array(rows.ids)
         return arrays, rows
+
+    def _outputs(self, x: Tensor) -> Tensor:
+        try:
+            return outputs_of(self.model, x)
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise
+            raise InputError(
+                f"{self.job.model} failed on rows of shape {tuple(x.shape[1:])} ({x.dtype}) of {self.job.source}: "
+                f"{error}. Give it rows as it was trained on."
+            ) from error
 
     def _target(self, rows: data.DataSet, outputs: Tensor) -> Tensor | None:
         asked = self.job.explained
@@ -217,7 +229,15 @@ def _options(job: Job) -> dict[str, Any]:
 
 
 def _made(job: Job) -> nn.Module:
-    model = models.from_path(job.model, job.code)()
+    factory = models.from_path(job.model, job.code)
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise InputError(
+            f"{job.model} is called without arguments, but {error}. Name a function that needs none and returns the "
+            "network."
+        ) from error
+    model = factory()
     if not isinstance(model, nn.Module):
         raise InputError(f"{job.model} must return an nn.Module; got {type(model).__name__}.")
     return model
