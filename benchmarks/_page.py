@@ -21,6 +21,7 @@ def page() -> str:
         speed(read("speed")),
         streaming(read("streaming")),
         fits(read("fits")),
+        learned_prior(read("learned_prior")),
     ]
     head = (
         "# What was measured\n\nEvery figure on this page comes from a file in `benchmarks/results`, and every file "
@@ -204,6 +205,22 @@ def fits(found: Mapping[str, Any]) -> str:
         + f"\n{run['fits']} such fits of two arms, explained, compared and reported by one command on "
         f"{found['machine']['cores']} cores that others used too (load {found['machine']['load_before'][0]} before): "
         f"{run['seconds']:.0f} seconds; called again, with everything done, {run['again']:.0f} seconds.\n"
+    )
+
+
+def learned_prior(found: Mapping[str, Any]) -> str:
+    """Training on many features."""
+    setting, peaks = found["setting"], found["memory_megabytes"]
+    rows = [
+        [name, f"{row['seconds']:.1f}", f"{row['plain_epochs']:.2f}", str(peaks[name])]
+        for name, row in found["time"].items()
+    ]
+    return (
+        f"## Priors on {setting['features']:,} features\n\n{setting['rows']:,} rows, {setting['meta_features']} "
+        f"meta-features, a graph of {setting['edges']:,} edges, batches of {setting['batch']}, one draw of expected "
+        "gradients: processor time of an epoch on one thread, and the peak resident set of the process, data, network "
+        f"and libraries included. A dense matrix over pairs of features alone would have "
+        f"{found['dense_matrix_megabytes']:,} MB.\n\n" + table(["", "seconds", "plain epochs", "MB"], rows)
     )
 
 

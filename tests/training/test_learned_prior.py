@@ -78,6 +78,10 @@ def test_a_prior_on_columns_is_trained_too():
 
 
 def test_without_terms_that_learn_there_is_one_group():
+    names = [f"x{i}" for i in range(20)]
+    known = priors.MetaFeatures.from_table({"a": list(range(20))}, names, names=names)
+    zero = objective(priors.LearnedPrior(known, "zero"))  # a control takes the options of what it controls
+    assert len(zero.parameter_groups(terms={"lr": 0.1})) == 1
     plain = objective(priors.L1())
     assert len(plain.parameter_groups()) == 1
     with pytest.raises(

@@ -53,8 +53,8 @@ class LearnedPrior(nn.Module):
 
     Args:
         meta_features: of the p features of a map, in the order of its columns.
-        network: "linear", "mlp" (two hidden layers of 8 and 4), "constant", "zero", or a module from (p, q) to (p, 1)
-            or (p,).
+        network: "linear", "mlp" (two hidden layers of 8 and 4 SiLUs; ReLUs so few may all die), "constant", "zero", or
+            a module from (p, q) to (p, 1) or (p,).
         signed: compare phi and g with their signs; False: g is the size of attributions.
         distance: "l1" or "l2".
         level: "sample", or "global", which depends on the batch as a whole.
@@ -214,7 +214,7 @@ def _built(network: str, columns: int) -> nn.Module:
     if network not in ("linear", "mlp"):
         raise InputError(f"network must be 'linear', 'mlp', 'constant', 'zero' or a module; got {network!r}.")
     widths = (columns, *(_HIDDEN if network == "mlp" else ()))
-    hidden = [layer for n, m in pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())]
+    hidden = [layer for n, m in pairwise(widths) for layer in (nn.Linear(n, m), nn.SiLU())]
     last = nn.Linear(widths[-1], 1)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)

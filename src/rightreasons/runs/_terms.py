@@ -57,7 +57,7 @@ def _options(arm: Arm) -> Mapping[str, float] | None:
     learned = [
         names.build("prior", term.prior.name, term.prior.fields).options
         for term in arm.terms
-        if term.prior is not None and term.prior.name == "learned" and term.control != "zero"
+        if term.prior is not None and term.prior.name == "learned"
     ]
     if any(each != learned[0] for each in learned):
         raise RecipeError(

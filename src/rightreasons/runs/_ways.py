@@ -234,8 +234,7 @@ def _optimizer(recipe: Recipe, objective: training.Objective, terms: Terms) -> A
     """Of all parameters alike, or with options of their own for terms that learn."""
     how = recipe.training.optimizer
     make = names.optimizer(how.name, how.fields)
-    learns = any(p.requires_grad for p in objective.term_modules.parameters())
-    return make(objective.parameter_groups(terms=terms.options)) if terms.options and learns else make
+    return make(objective.parameter_groups(terms=terms.options)) if terms.options else make
 
 
 def _augmentation(recipe: Recipe) -> Callable[[Inputs, torch.Generator], Inputs] | None:

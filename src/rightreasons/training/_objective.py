@@ -240,17 +240,17 @@ class Objective(nn.Module):
 
         Args:
             model: options of the model's group, such as lr and weight_decay; what is not said is the optimizer's own.
-            terms: options of the other group, which is left out if no term learns.
+            terms: options of the other group, which is left out if no parameter of a term is trained, as with g = 0.
 
         Raises:
-            InputError: options for terms of which none learns.
+            InputError: options for terms of which none can learn.
         """
         own = {id(p) for p in self.model.parameters()}
         learned = [p for p in self.term_modules.parameters() if p.requires_grad and id(p) not in own]
         groups = [{"params": [p for p in self.model.parameters() if p.requires_grad], **(model or {})}]
         if learned:
             return [*groups, {"params": learned, **(terms or {})}]
-        if terms:
+        if terms and not len(self.term_modules):
             raise InputError(
                 f"terms={dict(terms)} are options for terms that learn, such as Penalty(..., LearnedPrior(...)); none "
                 f"of {[term.name for term in self.terms]} does."
