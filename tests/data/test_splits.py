@@ -145,6 +145,17 @@ def test_clusters_are_stratified_repeated_and_left_out_beyond_the_sizes():
     )
 
 
+def test_splits_of_few_clusters_of_different_sizes_differ():
+    data = visits([26, 25, 23, 22, 20, 15, 15, 14])
+    found = list(splits(data, 10, train=0.6, validation=0.2))
+    tests = {frozenset(data.clusters[row] for row in split.test.tolist()) for split in found}
+    assert len(tests) >= 6
+    for split in found:
+        assert all(
+            abs(len(part) - share * 160) <= 26 for part, share in zip(split, (0.6, 0.2, 0.2), strict=True)
+        )
+
+
 def test_fewer_clusters_than_parts_are_refused():
     with pytest.raises(
         DataError, match="2 clusters of up to 20 rows cannot be split into parts of 20, 10, 10 rows"
