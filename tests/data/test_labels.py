@@ -70,6 +70,7 @@ def test_survival_is_time_and_event(labelled, seen):
             "is 'maybe' in row 2, a class that is not among those given",
         ),
         (["1,0", "0,2"], {"target": ["y", "e"]}, "Target 'e' of .* must be 0 or 1, got .*2.* in row 2"),
+        (["1,0", "0,0"], {"target": ["y", "e"]}, "Target 'e' of .* is '0' in all 2 rows"),
         (["1,0"], {"target": ["y"]}, "Several targets are at least two columns"),
         (["1,0", "2,0"], {"event": "e"}, "Event 'e' of .* is 0 in all 2 rows"),
         (["1,1", "-2,0"], {"event": "e"}, "cannot be negative, got -2 in row 2"),
@@ -86,3 +87,4 @@ def test_one_value_is_enough_where_a_trained_model_is_judged(labelled):
     fitted = Preprocessing.fit(DataSet("d", torch.rand(3, 1), torch.zeros(3), columns=(Column("v"),)))
     assert labelled([3, 3], like=fitted, label="number").y.tolist() == [3.0, 3.0]
     assert labelled(["3,0", "4,0"], like=fitted, event="e").y.tolist() == [[3.0, 0.0], [4.0, 0.0]]
+    assert labelled(["1,0", "0,0"], like=fitted, target=["y", "e"]).y.tolist() == [[1.0, 0.0], [0.0, 0.0]]

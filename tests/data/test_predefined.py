@@ -53,7 +53,7 @@ def test_clusters_stay_whole():
             {"count": 2},
             "names 5 validation rows, so there is one split",
         ),
-        (["train", "test", "validation", "test"] * 5, {"validation": 3}, "got count=1, validation=3"),
+        (["train", "test", "validation", "test"] * 5, {"validation": 3}, "got 1 splits, validation=3"),
     ],
 )
 def test_what_cannot_be_split_is_refused(parts, options, match):

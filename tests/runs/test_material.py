@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from rightreasons import tasks
 from rightreasons.core._errors import RecipeError
-from rightreasons.recipes import parse
+from rightreasons.recipes import parse, read
 from rightreasons.runs import _material as material
 from rightreasons.runs import _rows as rows
+from rightreasons.runs._material import resolve
 from rightreasons.runs._rehearse import rehearse
 from tests.runs.cases import IMAGES, TABLE, images, table
 
@@ -58,3 +61,36 @@ def test_rehearsal_names_what_is_wrong() -> None:
     text = TABLE.replace("name: mlp", "name: cnn, channels: [2]").replace("hidden: [8]", "hidden: 8")
     with pytest.raises(RecipeError, match=r"^tiny-table: "):
         rehearse(parse(text))
+
+
+@pytest.fixture
+def parted(tmp_path: Path) -> Path:
+    """A table whose rows are named train, validation and test, five each of two classes, and a recipe for it."""
+    rows = [f"{i},{i % 2},{part}" for part in ("train", "validation", "test") for i in range(10)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,y,part", *rows]))
+    (tmp_path / "r.yaml").write_text(PARTED)
+    return tmp_path / "r.yaml"
+
+
+PARTED = """
+name: parted
+data: {path: rows.csv, target: y, split: part}
+model: {name: mlp, hidden: [4]}
+training: {epochs: 1}
+arms: [{name: Plain}]
+"""
+
+
+def test_data_that_name_their_validation_rows_have_one_split_unless_more_are_asked_for(parted: Path) -> None:
+    assert resolve(read(parted)).data.splits == 1
+    rehearse(resolve(read(parted)))
+    with pytest.raises(RecipeError, match="names 10 validation rows, so there is one split .* got 10 splits"):
+        rehearse(resolve(read(parted, ["data.splits=10"])))
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_a_part_with_one_class_is_named_before_anything_is_trained(parted: Path, part: str) -> None:
+    table = parted.with_name("rows.csv")
+    table.write_text(table.read_text().replace(f",0,{part}", f",1,{part}"))
+    with pytest.raises(RecipeError, match=f"parted: the 10 {part} rows of split 0 have no auc"):
+        rehearse(resolve(read(parted)))

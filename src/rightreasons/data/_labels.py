@@ -32,15 +32,15 @@ def read_labels(frame: Any, path: Path, asked: Asked) -> dict[str, Any]:
                 f"Several targets are at least two columns, got {list(asked.targets)}. Pass one as text."
             )
         columns = [_zero_or_one(frame[name], f"Target {name!r} of {path}") for name in asked.targets]
+        if asked.like is None:
+            for name, column in zip(asked.targets, columns, strict=True):
+                _require_varied(column, f"Target {name!r} of {path}")
         return {"y": torch.from_numpy(np.stack(columns, axis=1)), "labels": asked.targets}
     where = f"Target {asked.target!r} of {path}"
     values = _present(frame[asked.target], where)
     known = asked.classes or asked.like is not None
-    if not known and values.nunique() == 1:
-        raise DataError(
-            f"{where} is {text_of(values.iloc[0])!r} in all {len(values)} rows: there is nothing to learn. Is it the "
-            "right column?"
-        )
+    if not known:
+        _require_varied(values.to_numpy(), where)
     if asked.label == "class" or (asked.label is None and (asked.classes or _is_class(values, where))):
         return _class_numbers(values, where, asked)
     return {"y": torch.from_numpy(_numbers(values, where).astype(np.float32))}
@@ -95,6 +95,14 @@ def _present(series: Any, where: str) -> Any:
             "A row without a label teaches nothing: delete these rows, or read them without a target to predict it."
         )
     return series
+
+
+def _require_varied(values: np.ndarray, where: str) -> None:
+    if all(value == values[0] for value in values):
+        raise DataError(
+            f"{where} is {text_of(values[0])!r} in all {len(values)} rows: there is nothing to learn. Is it the right "
+            "column?"
+        )
 
 
 def _texts(series: Any, where: str) -> list[str]:

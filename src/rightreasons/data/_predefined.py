@@ -45,7 +45,7 @@ def predefined(
     if len(named) and (validation is not None or count != 1):
         raise DataError(
             f"{data.name!r} names {len(named)} validation rows, so there is one split and no size to choose; got "
-            f"count={count}, validation={validation}. Leave both out, or name those rows train."
+            f"{count} splits, validation={validation}. Leave both out, or name those rows train."
         )
     if not len(named) and validation is None:
         raise DataError(

@@ -15,7 +15,7 @@ from rightreasons.runs._rows import rows_of
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with the task that its data set asks for, if it names none, and digests of the files it uses.
+    """The recipe with the task and number of splits that its data ask for, if it says none, and digests of its files.
 
     Raises: RecipeError if a file is not the one that the recipe's results came from.
     """
@@ -29,6 +29,8 @@ def resolve(recipe: Recipe) -> Recipe:
     changes: dict[str, Any] = {"files": files}
     if recipe.names_files and recipe.folder is None:  # a recipe that was never a file
         changes["folder"] = str(Path.cwd())
+    if "splits" not in recipe.data.model_fields_set and "validation" in rows_of(recipe).parts:
+        changes["data"] = recipe.data.model_copy(update={"splits": 1})  # all would be the same
     if recipe.task is None:
         name, fields = rows_of(recipe).task()
         changes["task"] = TaskName.model_validate({"name": name, **fields})

@@ -1,15 +1,17 @@
 """What cannot run is said before anything is trained."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rightreasons.core._errors import RecipeError, RightReasonsError
+from rightreasons import data, tasks
+from rightreasons.core._errors import DataError, RecipeError, RightReasonsError
 from rightreasons.recipes import Recipe
 from rightreasons.recipes._extras import require
 from rightreasons.runs import _material as material
-from rightreasons.runs._rows import index_of, parts, require_splits, rows_of
+from rightreasons.runs._rows import parts, rows_of, splits_of
 from rightreasons.runs._terms import attribution_of
 from rightreasons.runs._ways import way_of
 
@@ -22,9 +24,8 @@ def rehearse(recipe: Recipe, devices: int = 1) -> None:
     try:
         if "tensorboard" in recipe.loggers:
             require("tensorboard", "tensorboard")
-        require_splits(recipe)
+        _require_labels(recipe)
         found = parts(recipe, 0)
-        _require_balance(recipe)
         task = material.task_of(recipe, found.train)
         model = material.model_of(recipe, material.Form.of(found.train, task), seed=0)
     except RightReasonsError as error:
@@ -57,11 +58,29 @@ def _require_on_inputs(maps: Any, x: Tensor) -> None:
         )
 
 
-def _require_balance(recipe: Recipe) -> None:
-    """Balanced weights exist on every split."""
-    if recipe.task is not None and "balanced" in recipe.task.fields.values():
-        for split in range(recipe.data.splits):
-            material.task_of(recipe, rows_of(recipe).rows(index_of(recipe, split).train))
+def _require_labels(recipe: Recipe) -> None:
+    """On every split, labels that something can be learned from, and by which it can be judged."""
+    rows, task = rows_of(recipe), material.task_of(recipe)
+    balanced = recipe.task is not None and "balanced" in recipe.task.fields.values()
+    for number, split in enumerate(splits_of(recipe)):
+        for name, part in zip(data.Split._fields, split, strict=True):
+            _require_judged(task, rows.rows(part), f"{name} rows of split {number}")
+        if balanced:
+            material.task_of(recipe, rows.rows(split.train))
+
+
+def _require_judged(task: tasks.Task, rows: data.DataSet, which: str) -> None:
+    """Raise unless the headline metric exists for these labels: it does for any outputs, or for none."""
+    outputs = torch.randn(
+        len(rows), material.Form.of(rows, task).outputs, generator=torch.Generator().manual_seed(0)
+    )
+    if len(rows) and math.isfinite(task.metrics(outputs, rows.y)[task.headline]):
+        return
+    raise DataError(
+        f"the {len(rows)} {which} have no {task.headline}, whatever is predicted: there are none, their labels are all "
+        "alike, or (survival) no two times can be compared. Use more rows there (data.train, validation, test), keep "
+        "data.stratify, or move rows in the column that names the parts."
+    )
 
 
 def _line(error: Exception) -> str:

@@ -1,8 +1,8 @@
 """The rows of a recipe: read once in each process, split, and turned into what the model sees."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 
 from torch import Tensor
 
@@ -44,9 +44,12 @@ def precise(x: Tensor, recipe: Recipe) -> Tensor:
     return x.double() if recipe.training.precision == "64-true" and x.is_floating_point() else x
 
 
-def require_splits(recipe: Recipe) -> None:
-    """Raise a DataError unless every split that the recipe asks for can be made."""
-    index_of(recipe, recipe.data.splits - 1)
+def splits_of(recipe: Recipe) -> Iterator[data.Split]:
+    """Which rows of the data are in which part, of every split that the recipe asks for.
+
+    Raises: DataError if one cannot be made.
+    """
+    return _splits(recipe.data, rows_of(recipe), recipe.seed, recipe.data.splits)
 
 
 def index_of(recipe: Recipe, split: int) -> data.Split:
@@ -106,11 +109,14 @@ def _parts(asked_json: str, seed: int, split: int) -> Parts:
 
 
 def _index(asked: Data, rows: data.DataSet, seed: int, split: int) -> data.Split:
+    *_, found = _splits(asked, rows, seed, split + 1)
+    return found
+
+
+def _splits(asked: Data, rows: data.DataSet, seed: int, count: int) -> Iterator[data.Split]:
     if rows.parts:
         validation = None if "validation" in rows.parts else asked.validation
-        found = data.predefined(rows, split + 1, validation, seed, asked.stratify)
-    else:
-        found = data.splits(
-            rows, split + 1, asked.train, asked.validation, asked.test, seed=seed, stratify=asked.stratify
-        )
-    return next(islice(found, split, None))
+        return data.predefined(rows, count, validation, seed, asked.stratify)
+    return data.splits(
+        rows, count, asked.train, asked.validation, asked.test, seed=seed, stratify=asked.stratify
+    )
