@@ -9,11 +9,13 @@ from rightreasons import runs
 from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.models import Trees
 from rightreasons.recipes import parse
-from rightreasons.report import render
-from rightreasons.runs import RunDirectory, plan
+from rightreasons.report import render, render_comparison
+from rightreasons.runs import RunDirectory, compare, comparison_text, plan
 from rightreasons.runs._export import attributions
+from rightreasons.runs._material import resolve
 from rightreasons.runs._rehearse import rehearse
 from tests.runs.cases import IMAGES, TABLE, finished
+from tests.runs.kinds import known
 
 ARMS = """
   - {name: Lasso, peer: lasso, weights: [0.03, 0.1]}
@@ -153,3 +155,34 @@ def test_trees_say_that_nothing_explains_them(run: RunDirectory) -> None:
     trained = rr.load(run.path, arm="Forest")
     with pytest.raises(rr.RightReasonsError, match="gradient"):
         rr.Gradient()(trained.model, trained.parts.test.x[:2], torch.zeros(2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("peer", ["gradient_boosting", "random_forest"])
+def test_trees_say_before_training_which_tasks_they_learn(peer: str) -> None:
+    text = (
+        f"{{name: r, data: {{name: kind-survival}}, model: mlp, training: {{epochs: 1}}, "
+        f"arms: [{{name: Trees, peer: {peer}, weights: [0.1]}}]}}"
+    )
+    message = r"arm 'Trees': .* is for binary, multi-class and regression tasks; got Survival.*lasso"
+    with known(), pytest.raises(RecipeError, match=message):
+        rehearse(resolve(parse(text)))
+
+
+def test_explaining_trees_names_the_arms_that_can_be_explained(run: RunDirectory) -> None:
+    message = r"arm 'Forest' is made of decision trees.*--arm\): 'Plain', 'Sparse', 'Lasso', 'Dropout'"
+    with pytest.raises(InputError, match=message):
+        rr.load(run.path, arm="Forest").method()
+
+
+def test_runs_with_peers_are_compared_like_any_other(run: RunDirectory, tmp_path: Path) -> None:
+    other = finished(tmp_path, parse(PEERS.replace("hidden: [8]", "hidden: [12]")))
+    found = compare([run.path, other.path], against=f"{run.path}: Forest")
+    assert found["paired"]
+    assert len(found["arms"]) == 16
+    by_arm = {each["arm"]: each for each in found["comparisons"]}
+    # What is no network is the same in both runs, on the same rows.
+    assert by_arm[f"{other.path}: Forest"]["differences"] == [0, 0]
+    lasso = by_arm[f"{other.path}: Lasso"]
+    assert lasso["differences"] == by_arm[f"{run.path}: Lasso"]["differences"]
+    assert "Forest" in comparison_text(found)
+    assert "Boosting" in render_comparison(found)

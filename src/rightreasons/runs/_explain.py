@@ -151,7 +151,9 @@ class Work:
             "torch": str(torch.__version__),
             "python": platform.python_version(),
         }
-        named = {"classes": list(self.trained.classes if self.trained else first.classes)}
+        trained = self.trained
+        outputs = first.classes or first.labels if trained is None else trained.outputs_named
+        named = {"classes": list(outputs)}
         if first.columns:
             named["features"] = list(first.groups)
         return {"job": self.identity(), "versions": versions, **{k: v for k, v in named.items() if v}}

@@ -19,10 +19,11 @@ from rightreasons.recipes._read import attribution_named
 from rightreasons.recipes._schema import AttributionName
 from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, digest_of
-from rightreasons.runs._fit import outputs_of, saved_model
+from rightreasons.runs._fit import arm_of, outputs_of, saved_model
 from rightreasons.runs._rows import Parts
 from rightreasons.runs._rows import parts as parts_of
 from rightreasons.runs._terms import attribution_of
+from rightreasons.runs._ways import way_of
 
 _OF_TRAINING = ("drop", "categorical", "group", "split")
 _OF_LABELS = ("target", "event", "label", "classes")
@@ -74,6 +75,11 @@ class Trained:
         """Names of the classes; empty if the label is none."""
         return tuple(self.about["classes"])
 
+    @property
+    def outputs_named(self) -> tuple[str, ...]:
+        """Names of the classes, or of the labels where there are several."""
+        return self.classes or tuple(self.about["labels"])
+
     def read(
         self,
         source: str | Path | data.DataSet,
@@ -123,8 +129,15 @@ class Trained:
         Args:
             named: a name, or one with fields; None: the method of the recipe.
 
-        Raises: InputError for a name or field that is not there, or one that needs others.
+        Raises: InputError for a name or field that is not there, or one that needs others, or for an arm whose model
+            has no attributions.
         """
+        if not way_of(arm_of(self.recipe, self.arm)).explains:
+            others = [arm.name for arm in self.recipe.arms if way_of(arm).explains]
+            raise InputError(
+                f"{self.run.path}: arm {self.arm!r} is made of decision trees, which have no gradient and so no "
+                f"attributions. Explain another arm (--arm): {', '.join(map(repr, others)) or 'there is none'}."
+            )
         if named is None:
             named = self.recipe.explain.attribution
         elif not isinstance(named, AttributionName):
@@ -138,9 +151,8 @@ class Trained:
         Args:
             rows: as `read` returns them.
         """
-        names = self.classes or tuple(self.about["labels"])
         ids: dict[str, list[Any]] = {"id": list(rows.ids)} if rows.ids else {}
-        return ids | tasks.predictions(self.task, self.outputs(rows.x), names)
+        return ids | tasks.predictions(self.task, self.outputs(rows.x), self.outputs_named)
 
     def evaluate(self, rows: data.DataSet) -> dict[str, float]:
         """The task's metrics on rows with known labels, as `read` returns them.

@@ -24,6 +24,7 @@ from rightreasons.runs._plan import Fit
 from rightreasons.runs._rows import Parts, precise
 from rightreasons.runs._terms import Terms, terms_of
 from rightreasons.training._checks import check_batches
+from rightreasons.training._forest import require_learnable
 
 _FEW = 8
 
@@ -177,7 +178,9 @@ class _Peer:
                 "or words. Leave it out."
             )
         for weight in self.weights:
-            self._made(weight)
+            made = self._made(weight)
+            if not self.explains:
+                require_learnable(made, task, parts.train.y)
 
     def _made(self, weight: float | None) -> Any:
         varied = names.entry("peer", self.peer.name).varied

@@ -54,7 +54,7 @@ class GradientBoosting:
 
         Raises: InputError for another task than binary, multi-class or regression, or a class without rows.
         """
-        _require_task(self, task, train[1])
+        require_learnable(self, task, train[1])
         ensemble = _sklearn().GradientBoostingRegressor if isinstance(task, Regression) else None
         ensemble = ensemble or _sklearn().GradientBoostingClassifier
         grown = ensemble(
@@ -112,7 +112,7 @@ class RandomForest:
 
         Raises: InputError for another task than binary, multi-class or regression, or a class without rows.
         """
-        _require_task(self, task, train[1])
+        require_learnable(self, task, train[1])
         numeric = isinstance(task, Regression)
         forest = _sklearn().RandomForestRegressor if numeric else _sklearn().RandomForestClassifier
         grown = forest(
@@ -135,7 +135,8 @@ def _require_counts(peer: object, *names: str) -> None:
             raise InputError(f"{type(peer).__name__}: {name} is a whole number of at least 1; got {value!r}.")
 
 
-def _require_task(peer: object, task: Task, y: Tensor) -> None:
+def require_learnable(peer: object, task: Task, y: Tensor) -> None:
+    """Raise an InputError unless trees can learn this task from these labels."""
     classes = 2 if isinstance(task, Binary) else getattr(task, "classes", 0)
     if classes and len(y.unique()) < classes:
         raise InputError(
@@ -145,7 +146,7 @@ def _require_task(peer: object, task: Task, y: Tensor) -> None:
     if not isinstance(task, Binary | MultiClass | Regression):
         raise InputError(
             f"{type(peer).__name__} is for binary, multi-class and regression tasks; got {type(task).__name__}. "
-            "ElasticNet takes any task."
+            "Leave the arm out, or use a linear peer, which takes any task: lasso, ridge, elastic_net (ElasticNet)."
         )
 
 
