@@ -1,3 +1,5 @@
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from rich.console import Console
 
 from rightreasons.cli import main
 from rightreasons.cli._rows import counted
+from tests.cli.test_full_disk import files_of_at_most
 
 NETWORK = (
     "import torch\nfrom torch import nn\ndef build():\n    torch.manual_seed(0)\n    return nn.Linear(4, 3)\n"
@@ -19,6 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "command_networks.py").write_text(NETWORK)
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(20, 4)).astype("f4"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "command_networks", raising=False)
     return tmp_path
 
 
@@ -67,3 +71,23 @@ def test_a_terminal_has_a_bar_and_a_file_has_lines(capsys: pytest.CaptureFixture
         show(5, 10, 0)
         show(10, 10, 0)
     assert "10/10" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a folder in which nobody can make files")
+@pytest.mark.parametrize("name", ["maps.zarr", "maps.csv"])
+def test_a_place_that_cannot_be_written_is_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert explain("-o", f"/sys/{name}") == 2
+    assert re.search(rf"^error: /sys/\.?{name}.* cannot be written: ", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_a_full_disk_loses_nothing_that_is_done(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(here / "x.npy", np.random.default_rng(0).normal(size=(400, 4)).astype("f4"))
+    with files_of_at_most(8000):  # the pieces fit, the table does not
+        assert explain("-o", "maps.csv", "--rows", "40") == 2
+    assert "error: maps.csv cannot be written: " in capsys.readouterr().err
+    assert [p.name for p in here.iterdir() if "maps" in p.name] == [".maps.csv.zarr"]
+    assert explain("-o", "maps.csv", "--rows", "40") == 0
+    assert "400 found done" in capsys.readouterr().err
+    assert len((here / "maps.csv").read_text().splitlines()) == 401

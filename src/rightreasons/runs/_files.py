@@ -5,7 +5,8 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from io import BytesIO
@@ -23,13 +24,22 @@ _SUMMARY = ("arms", "comparisons", "data", "features", "headline", "reference", 
 _TEMPORARY = ".writing-"
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says when it cannot write here into a DataError of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that it appears whole or not at all, also if the machine stops.
 
     Raises: DataError, one line, if it cannot be written.
     """
     raw = content.encode() if isinstance(content, str) else content
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
         try:
@@ -42,8 +52,6 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         finally:
             Path(temporary).unlink(missing_ok=True)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def append(path: Path, content: bytes | str) -> None:
@@ -52,7 +60,7 @@ def append(path: Path, content: bytes | str) -> None:
     Raises: DataError, one line, if it cannot be written.
     """
     raw = content.encode() if isinstance(content, str) else content
-    try:
+    with writing(path):
         size = path.stat().st_size
         with path.open("ab", buffering=0) as file:
             try:
@@ -61,8 +69,6 @@ def append(path: Path, content: bytes | str) -> None:
             except OSError:
                 file.truncate(size)
                 raise
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def _sync_folder(folder: Path) -> None:

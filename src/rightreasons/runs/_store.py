@@ -21,6 +21,7 @@ import numpy as np
 
 from rightreasons.core._errors import DataError
 from rightreasons.recipes._extras import require
+from rightreasons.runs._files import writing
 
 Rows = dict[str, np.ndarray]
 
@@ -54,14 +55,24 @@ class MapStore:
 
     @classmethod
     def create(cls, path: Path, first: Rows, rows: int, attributes: Mapping[str, Any]) -> "MapStore":
-        """An empty store for so many rows like the `first` ones; it appears whole or not at all."""
+        """An empty store for so many rows like the `first` ones; it appears whole or not at all.
+
+        Raises: DataError if it cannot be written.
+        """
         require("zarr", "zarr")
+        making = path.with_name(f".making-{path.name}")
+        shutil.rmtree(making, ignore_errors=True)
+        with writing(path):
+            making.parent.mkdir(parents=True, exist_ok=True)
+            cls._make(making, first, rows, attributes)
+            making.replace(path)
+        return cls(path, "r+")
+
+    @staticmethod
+    def _make(making: Path, first: Rows, rows: int, attributes: Mapping[str, Any]) -> None:
         import zarr
 
         size = attributes["job"]["piece"]
-        making = path.with_name(f".making-{path.name}")
-        shutil.rmtree(making, ignore_errors=True)
-        making.parent.mkdir(parents=True, exist_ok=True)
         group: Any = zarr.open_group(making, mode="w", attributes=dict(attributes))
         for name, values in first.items():
             text = values.dtype.kind == "U"
@@ -73,8 +84,6 @@ class MapStore:
                 fill_value="" if text else np.nan if values.dtype.kind == "f" else -1,
             )
         group.create_array("done", shape=(-(-rows // size),), chunks=(1,), dtype="uint8", fill_value=0)
-        making.replace(path)
-        return cls(path, "r+")
 
     def pending(self) -> list[int]:
         """Pieces that are not there yet."""
@@ -85,11 +94,15 @@ class MapStore:
         return piece * self.size, min((piece + 1) * self.size, self.rows)
 
     def write(self, piece: int, found: Rows) -> None:
-        """Add a piece; it counts as done when all of it is written."""
+        """Add a piece; it counts as done when all of it is written.
+
+        Raises: DataError if it cannot be written.
+        """
         start, stop = self.bounds(piece)
-        for name, values in found.items():
-            self.group[name][start:stop] = values.astype(object) if values.dtype.kind == "U" else values
-        self.group["done"][piece] = self.group["done"][piece] + 1
+        with writing(self.path):
+            for name, values in found.items():
+                self.group[name][start:stop] = values.astype(object) if values.dtype.kind == "U" else values
+            self.group["done"][piece] = self.group["done"][piece] + 1
 
     def read(self, piece: int) -> Rows:
         """The arrays of a piece, whatever is done of it."""

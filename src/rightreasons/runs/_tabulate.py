@@ -9,6 +9,7 @@ from typing import Any
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
 from rightreasons.recipes._extras import require
+from rightreasons.runs._files import writing
 from rightreasons.runs._store import MapStore, features_of
 
 _ENDINGS = (".zarr", ".csv", ".parquet")
@@ -28,11 +29,18 @@ def is_table(path: Path) -> bool:
 
 
 def tabulate(store: MapStore, path: Path) -> None:
-    """Write a finished store as a .csv or .parquet file, then remove it."""
+    """Write a finished store as a .csv or .parquet file, then remove it.
+
+    Raises: DataError if the file cannot be written; the store is kept, so the same job goes on from there.
+    """
     making = path.with_name(f".making-{path.name}")
-    (_csv if path.suffix == ".csv" else _parquet)(store, making)
-    making.replace(path)
-    shutil.rmtree(store.path)
+    with writing(path):
+        try:
+            (_csv if path.suffix == ".csv" else _parquet)(store, making)
+            making.replace(path)
+        finally:
+            making.unlink(missing_ok=True)
+        shutil.rmtree(store.path)
 
 
 def _tables(store: MapStore) -> Iterator[dict[str, Any]]:
