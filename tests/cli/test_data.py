@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from rightreasons.cli import main
 from rightreasons.recipes import read
@@ -60,3 +61,14 @@ def test_init_writes_a_recipe_beside_the_data_and_overwrites_nothing(
     assert read(to).data.target == "ill"
     assert main(["init", table, "--target", "ill"]) == 2
     assert "is not overwritten" in capsys.readouterr().err
+
+
+def test_describe_takes_several_labels_and_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text("v,a,b\n1.5,0,1\n2.5,1,0\n3.5,1,1\n")
+    assert main(["data", "describe", str(tmp_path / "t.csv"), "--target", "a", "--target", "b"]) == 0
+    assert "label: a 2 (66.7 %), b 2 (66.7 %)" in capsys.readouterr().out
+    for name, size in (("cat", (4, 6)), ("dog", (8, 5))):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        Image.new("L", size).save(tmp_path / "pictures" / name / "1.png")
+    assert main(["data", "describe", str(tmp_path / "pictures"), "--size", "3", "7"]) == 0
+    assert "2 rows of shape (1 x 3 x 7)" in capsys.readouterr().out

@@ -40,6 +40,11 @@ def test_report_of_a_folder_writes_every_page_and_an_index(
     assert (made / "copy" / "report.html").is_file()
 
 
+def test_an_index_of_one_run_is_written_where_it_is_asked_for(made: Path, tmp_path: Path) -> None:
+    assert main(["report", str(made / "copy"), "-o", str(tmp_path / "index.html")]) == 0
+    assert "tiny-table" in (tmp_path / "index.html").read_text()
+
+
 def test_export_writes_named_attributions(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

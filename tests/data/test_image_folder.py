@@ -42,7 +42,9 @@ def test_grey_and_colour_pictures_together_are_colour(folder):
 
 def test_pictures_of_different_sizes_need_a_size(folder):
     path = folder({**PAIR, "cat/2.png": ((8, 5), "L", 51)})
-    with pytest.raises(DataError, match=r"2 sizes: 4 x 6 \(3\), 8 x 5 \(1\) .*Say size=\(4, 6\) to resize"):
+    with pytest.raises(
+        DataError, match=r"2 sizes: 4 x 6 \(3\), 8 x 5 \(1\) .*Say size=\(4, 6\) \(--size 4 6\) to resize"
+    ):
         read(path)
     assert read(path, size=(3, 7)).x.shape == (4, 1, 3, 7)
 

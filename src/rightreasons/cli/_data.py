@@ -39,10 +39,12 @@ def describe(
     source: Annotated[
         str, typer.Argument(metavar="NAME|PATH", help="A named set, a file or a folder.", show_default=False)
     ],
-    target: Annotated[str | None, options.column("Column of the label.")] = None,
+    target: options.NewTarget = None,
     event: options.NewEvent = None,
     id: options.NewId = None,
     group: options.NewGroup = None,
+    split: options.NewSplit = None,
+    size: options.Size = None,
     dates_since: options.DatesSince = None,
 ) -> None:
     """Rows, label, columns, missing values: what training would see."""
@@ -52,7 +54,8 @@ def describe(
         typer.echo(f"{sets.describe(source)}\n{sets.outline(sets.load(source))}")
         return
     asked: dict[str, Any] = {
-        "target": target, "event": event, "id": id, "group": group, "dates_since": dates_since,
+        "target": options.targets(target), "event": event, "id": id, "group": group, "split": split, "size": size,
+        "dates_since": dates_since,
     }  # fmt: skip
     given = {key: value for key, value in asked.items() if value is not None}
     try:

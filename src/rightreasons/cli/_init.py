@@ -13,18 +13,13 @@ def init(
     source: Annotated[
         Path, typer.Argument(metavar="DATA", help="A file, or a folder of images.", show_default=False)
     ],
-    target: Annotated[
-        list[str] | None, options.column("Column of the label; several for several labels.")
-    ] = None,
+    target: options.NewTarget = None,
     event: options.NewEvent = None,
     id: options.NewId = None,
     group: options.NewGroup = None,
-    split: Annotated[str | None, options.column("Column of train, validation and test.")] = None,
+    split: options.NewSplit = None,
     drop: Annotated[list[str] | None, options.column("Column to leave out; may be repeated.")] = None,
-    size: Annotated[
-        tuple[int, int] | None,
-        typer.Option(metavar="HEIGHT WIDTH", help="Size that images are resized to.", show_default=False),
-    ] = None,
+    size: options.Size = None,
     dates_since: options.DatesSince = None,
     output: Annotated[
         Path | None,
@@ -45,10 +40,9 @@ def init(
     to = output or data.parent / f"{data.name.partition('.')[0]}.yaml"
     if to.exists():
         raise RecipeError(f"{to} exists and is not overwritten. Say where else: --output FILE.")
-    labels = target[0] if target and len(target) == 1 else target
     text = recipes.draft(
-        source, target=labels, event=event, id=id, group=group, split=split, drop=drop or (), size=size,
-        dates_since=dates_since, folder=to.parent,
+        source, target=options.targets(target), event=event, id=id, group=group, split=split, drop=drop or (),
+        size=size, dates_since=dates_since, folder=to.parent,
     )  # fmt: skip
     write_atomically(to, text)
     typer.echo(f"Recipe: {to}\nNext: rightreasons train {to}")

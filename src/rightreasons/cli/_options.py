@@ -6,6 +6,11 @@ from typing import Annotated, Any
 import typer
 
 
+def targets(given: list[str] | None) -> str | list[str] | None:
+    """One column, or several, or none."""
+    return given[0] if given and len(given) == 1 else given or None
+
+
 def column(help: str, *names: str) -> Any:
     """An option that names a column."""
     return typer.Option(*names, metavar="COLUMN", help=help, show_default=False)
@@ -40,6 +45,16 @@ Unseen = Annotated[
     typer.Option("--allow-unseen", help="Take categories that training did not have for missing values."),
 ]
 # Of data that nothing is known about yet.
+NewTarget = Annotated[
+    list[str] | None, column("Column of the label; several for several labels.", "--target")
+]
+NewSplit = Annotated[str | None, column("Column of train, validation and test.", "--split")]
+Size = Annotated[
+    tuple[int, int] | None,
+    typer.Option(
+        "--size", metavar="HEIGHT WIDTH", help="Size that images are resized to.", show_default=False
+    ),
+]
 NewEvent = Annotated[
     str | None, column("Column that is 1 where the target is the time of an event.", "--event")
 ]

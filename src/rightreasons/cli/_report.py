@@ -28,7 +28,7 @@ def report(
     found = [each for path in runs for each in runs_in(path)]
     for run in found:
         typer.echo(f"Report: {page_of(run)}")
-    if len(found) > 1 or found != runs:
+    if len(found) > 1 or found != runs or output is not None:
         typer.echo(f"Index: {write_index(runs, output)}")
 
 

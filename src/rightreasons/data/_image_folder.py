@@ -38,9 +38,10 @@ def read_images(path: Path, asked: Asked) -> DataSet:
         pictures.append(_pixels(file, asked))
         sizes[pictures[-1].shape[:2]] += 1
     if len(sizes) > 1:
+        height, width = _usual(sizes)
         raise DataError(
             f"The {len(found)} images in {path} have {len(sizes)} sizes: {_said(sizes)} (height x width). A network "
-            f"takes one. Say size={_usual(sizes)} to resize them (stretched, not cropped)."
+            f"takes one. Say size=({height}, {width}) (--size {height} {width}) to resize them (stretched)."
         )
     channels = max(picture.shape[2] for picture in pictures)
     stacked = np.stack([np.broadcast_to(each, (*each.shape[:2], channels)) for each in pictures])

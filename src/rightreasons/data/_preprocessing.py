@@ -248,7 +248,7 @@ def _require_seen(values: Tensor, column: Column, fitted: FittedColumn) -> None:
                 f"Column {column.name!r} is {column.levels[i]!r} in row {int(rows[0]) + 1} ({len(rows)} of "
                 f"{len(values)} "
                 f"rows), a category the model has never seen. {did_you_mean(column.levels[i], fitted.levels)} Correct "
-                "it, or say unseen='zero' to treat it as missing."
+                "it, or say unseen='zero' (--allow-unseen) to treat it as missing."
             )
 
 
