@@ -80,9 +80,8 @@ def _section(found: Mapping[str, Any]) -> str:
         f"{sum(arm['seconds'] for arm in found['arms']) / 60:.0f} minutes of one core.\n",
         _row(["arm", f"test {headline}", f"{confidence} interval", "Gini of maps"]),
         _row(["---"] * 4),
-        *(_row([arm["name"], _number(arm["interval"]["mean"]), _interval(arm["interval"]), _number(arm["gini"], 2)])
-          for arm in found["arms"]),
-    ]  # fmt: skip
+        *(_row(_score(arm, headline)) for arm in found["arms"]),
+    ]
     for outcome in outcomes:
         where = "on clean test rows" if outcome == "test" else f"under {outcome.replace('_', ' ')} noise"
         lines += [
@@ -94,6 +93,16 @@ def _section(found: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _score(arm: Mapping[str, Any], headline: str) -> list[str]:
+    interval = arm["interval"]
+    return [
+        arm["name"],
+        _number(interval["mean"]),
+        _interval(_within(interval, headline)),
+        _number(arm["gini"], 2),
+    ]
+
+
 def _comparison(each: Mapping[str, Any]) -> list[str]:
     return [
         each["arm"],
@@ -103,6 +112,13 @@ def _comparison(each: Mapping[str, Any]) -> list[str]:
         _number(each["p_holm"]),
         each["verdict"],
     ]
+
+
+def _within(found: Mapping[str, Any], headline: str) -> Mapping[str, Any]:
+    """An interval, cut where the metric ends."""
+    if found["low"] is None or headline not in ("auc", "accuracy", "concordance"):
+        return found
+    return {"low": max(found["low"], 0.0), "high": min(found["high"], 1.0)}
 
 
 def _interval(found: Mapping[str, Any], *, signed: bool = False) -> str:
