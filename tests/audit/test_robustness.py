@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import rightreasons as rr
 from rightreasons.attacks import MassCentre, RandomSign, Status, TopK
 from rightreasons.audit import CONTROLS, robustness, robustness_columns, robustness_text
+from rightreasons.audit._named import ByGroup
 from rightreasons.core._errors import InputError
 from rightreasons.metrics import lens, spearman, topk_intersection
 from tests.attacks.networks import cnn, generator, mlp, rows
@@ -73,6 +74,15 @@ def test_tables_have_no_windows(x: Tensor) -> None:
     found = robustness(model, x, model(x).argmax(1), attribution=rr.Gradient(), attack=attack, k=2)
     assert found.window is None
     assert list(found.table["attack"]) == ["top-k", "top-k less uniform", "top-k less unrelated", "Spearman"]
+
+
+def test_white_noise_is_at_chance_where_positions_stand_for_several_features() -> None:
+    model, x = mlp(nn.Tanh), rows(60, 6)
+    attack = TopK(k=1, eps=0.3, steps=1, reduce=ByGroup(((0, 1, 2, 3), (4,), (5,))))
+    found = robustness(model, x, model(x).argmax(1), attribution=rr.Gradient(), attack=attack, k=1)
+    chance = found.table["white noise"]["top-k less uniform"]
+    assert chance.low < 0 < chance.high
+    assert abs(chance.mean) < 0.2
 
 
 def test_same_generator_same_values_and_progress_is_told(x: Tensor, y: Tensor) -> None:

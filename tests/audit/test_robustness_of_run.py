@@ -12,7 +12,7 @@ from matplotlib import image
 from rightreasons import data, runs
 from rightreasons.audit import robustness_of_run
 from rightreasons.cli import main
-from rightreasons.core._errors import InputError
+from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.report import attack_figure
 from rightreasons.report._attack import _PLACES, _examples, _places
 from rightreasons.runs import RunDirectory
@@ -52,7 +52,7 @@ def test_what_a_run_must_be(table_run: RunDirectory) -> None:
         InputError, match="rows must be at least 2, because chance is measured on other rows; got 1"
     ):
         robustness_of_run(trained, eps=0.1, rows=1)
-    with pytest.raises(InputError, match=r"no attribution 'grad'. Did you mean 'gradient'"):
+    with pytest.raises(RecipeError, match=r"no attribution 'grad'. Did you mean 'gradient'"):
         robustness_of_run(trained, eps=0.1, attribution="grad")
 
 

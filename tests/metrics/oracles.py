@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 from torch import Tensor
 
 Place = tuple[int, ...]
@@ -23,12 +24,16 @@ class Defects:
         zero_dropped: the first pixel is never inside a window.
         second_skipped: the second diverse pick blocks its window but is not kept.
         candidates: only the largest M values are looked at for diverse picks; None for all.
+        end_wrap: with `row_wrap`, indices before the first pixel count from the end (the attack's windows).
+        argsort: ties fall as numpy's unstable ascending sort leaves them.
     """
 
     row_wrap: bool = False
     zero_dropped: bool = False
     second_skipped: bool = False
     candidates: int | None = None
+    end_wrap: bool = False
+    argsort: bool = False
 
 
 NONE = Defects()
@@ -38,13 +43,16 @@ def places(grid: Tensor) -> list[Place]:
     return list(product(*map(range, grid.shape)))
 
 
-def by_order(grid: Tensor) -> list[Place]:
+def by_order(grid: Tensor, defects: Defects = NONE) -> list[Place]:
     """Places by (-value, index)."""
+    if defects.argsort:
+        every = places(grid)
+        return [every[i] for i in np.argsort(grid.flatten().numpy())[::-1]]
     return sorted(places(grid), key=lambda place: (-float(grid[place]), place))
 
 
-def topk(grid: Tensor, k: int) -> set[Place]:
-    return set(by_order(grid)[:k])
+def topk(grid: Tensor, k: int, defects: Defects = NONE) -> set[Place]:
+    return set(by_order(grid, defects)[:k])
 
 
 def window(place: Place, radius: int, shape: Sequence[int], defects: Defects = NONE) -> set[Place]:
@@ -53,8 +61,9 @@ def window(place: Place, radius: int, shape: Sequence[int], defects: Defects = N
         other = tuple(x + d for x, d in zip(place, step, strict=True))
         if defects.row_wrap:
             flat = other[0] * shape[1] + other[1]
-            if 0 <= flat < shape[0] * shape[1]:
-                near.add((flat // shape[1], flat % shape[1]))
+            size = shape[0] * shape[1]
+            if (-size if defects.end_wrap else 0) <= flat < size:
+                near.add(divmod(flat % size, shape[1]))
         elif all(0 <= x < size for x, size in zip(other, shape, strict=True)):
             near.add(other)
     return near - {(0,) * len(shape)} if defects.zero_dropped else near
@@ -66,7 +75,7 @@ def windows(chosen: set[Place], radius: int, shape: Sequence[int], defects: Defe
 
 def diverse(grid: Tensor, k: int, radius: int, defects: Defects = NONE) -> list[Place]:
     """Greedy picks in order, as many as there are up to k."""
-    left, picks = by_order(grid)[: defects.candidates], []
+    left, picks = by_order(grid, defects)[: defects.candidates], []
     wanted = k + defects.second_skipped
     while left and len(picks) < wanted:
         picks.append(left[0])
@@ -76,7 +85,7 @@ def diverse(grid: Tensor, k: int, radius: int, defects: Defects = NONE) -> list[
 
 
 def chosen(grid: Tensor, k: int, diversity: int, defects: Defects = NONE) -> set[Place]:
-    return set(diverse(grid, k, diversity, defects)) if diversity else topk(grid, k)
+    return set(diverse(grid, k, diversity, defects)) if diversity else topk(grid, k, defects)
 
 
 def recall(a: Tensor, b: Tensor, k: int, radius: int, diversity: int = 0, defects: Defects = NONE) -> float:

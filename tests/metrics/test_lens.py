@@ -236,6 +236,23 @@ def test_published_windows_drop_the_first_pixel():
     assert oracles.recall(a[0], a[0], 1, 0, 0, Defects(zero_dropped=True)) == 0
 
 
+def test_windows_of_the_published_attack_continue_at_the_end_of_the_map():
+    correct = oracles.window((0, 1), 1, (4, 5))
+    published = oracles.window((0, 1), 1, (4, 5), Defects(row_wrap=True, end_wrap=True))
+    assert published - correct == {(3, 0), (3, 1), (3, 2)}
+    assert correct <= published
+
+
+def test_published_sets_keep_other_ties():
+    tied = torch.zeros(28, 28)
+    tied[10:14, 10:14] = 1
+    correct, published = oracles.topk(tied, 20), oracles.topk(tied, 20, Defects(argsort=True))
+    assert all(place in published for place in oracles.topk(tied, 16))
+    assert published != correct  # other zeros than the first
+    untied = noise(1, (9, 9))[0]
+    assert oracles.topk(untied, 20, Defects(argsort=True)) == oracles.topk(untied, 20)
+
+
 def test_published_diverse_picks_skip_the_second_and_stop_at_their_candidates():
     grid = noise(1, (9, 9))[0]
     correct = oracles.diverse(grid, 5, 1)

@@ -193,8 +193,8 @@ class Attribution(ABC):
 def refuse_graph(method: Attribution, instead: str) -> None:
     """Raise the error of methods that cannot be trained through."""
     raise DifferentiabilityError(
-        f"create_graph=True: {type(method).__name__} is not differentiable, so a penalty on its maps would train "
-        f"nothing, or the wrong thing. {instead}"
+        f"create_graph=True: {type(method).__name__} is not differentiable, so a penalty or an attack on its "
+        f"maps would follow nothing, or the wrong thing. {instead}"
     )
 
 

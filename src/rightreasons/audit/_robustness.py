@@ -12,7 +12,7 @@ from torch import Tensor
 from rightreasons.attacks import AttributionAttack, AttributionAttackResult, RandomSign, Status
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
-from rightreasons.metrics import Reduce, lens, mass_centre_shift, spearman, topk_intersection
+from rightreasons.metrics import lens, mass_centre_shift, spearman, topk_intersection
 from rightreasons.stats import Interval, mean_interval
 
 ATTACK, RANDOM, OTHER, NOISE = "attack", "random perturbation", "another row's map", "white noise"
@@ -135,24 +135,23 @@ def robustness(
             f"{int(attacked.sum())} of {len(x)} rows can be attacked: the others are not predicted as their label, or "
             "their map is constant. Chance is measured on maps of other rows, so at least two are needed."
         )
-    clean, noise = found.clean_maps[attacked], torch.Generator().manual_seed(0)
-    compared = {
-        ATTACK: found.maps[attacked],
-        RANDOM: control.maps[attacked],
-        OTHER: clean.roll(1, 0),
-        NOISE: torch.rand(clean.shape, generator=noise).to(clean),
-    }
-    radius = window if (clean if attack.reduce is None else attack.reduce(clean)).ndim > 2 else None
-    values = {name: _measures(clean, maps, k, radius, attack.reduce) for name, maps in compared.items()}
+    clean, after, random = (
+        each if attack.reduce is None else attack.reduce(each)
+        for each in (found.clean_maps[attacked], found.maps[attacked], control.maps[attacked])
+    )
+    # Drawn after the reduction: every position alike, however many features it stands for.
+    noise = torch.rand(clean.shape, generator=torch.Generator().manual_seed(0)).to(clean)
+    compared = {ATTACK: after, RANDOM: random, OTHER: clean.roll(1, 0), NOISE: noise}
+    radius = window if clean.ndim > 2 else None
+    values = {name: _measures(clean, maps, k, radius) for name, maps in compared.items()}
     return Robustness(attack, attribution, k, radius, x, found, control, values)
 
 
-def _measures(
-    clean: Tensor, maps: Tensor, k: int | float, window: int | None, reduce: Reduce
-) -> dict[str, Tensor]:
-    near = lens(clean, maps, k, window or 0, adjust="unrelated", reduce=reduce)
-    uniform = lens(clean, maps, k, window or 0, adjust="uniform", reduce=reduce).adjusted
-    order = spearman(clean, maps, reduce=reduce)
+def _measures(clean: Tensor, maps: Tensor, k: int | float, window: int | None) -> dict[str, Tensor]:
+    """Of reduced maps, (B, *S)."""
+    near = lens(clean, maps, k, window or 0, adjust="unrelated", reduce=None)
+    uniform = lens(clean, maps, k, window or 0, adjust="uniform", reduce=None).adjusted
+    order = spearman(clean, maps, reduce=None)
     if window is None:
         return {
             "top-k": near.observed,
@@ -161,12 +160,12 @@ def _measures(
             "Spearman": order,
         }
     return {
-        "top-k": topk_intersection(clean, maps, k, reduce=reduce),
+        "top-k": topk_intersection(clean, maps, k, reduce=None),
         "LENS": near.observed,
         "LENS less uniform": uniform,
         "LENS less unrelated": near.adjusted,
         "Spearman": order,
-        "centre shift": mass_centre_shift(clean, maps, reduce=reduce),
+        "centre shift": mass_centre_shift(clean, maps, reduce=None),
     }
 
 

@@ -51,6 +51,7 @@ def robustness_of_run(
 
     Raises:
         InputError: the run's labels are not classes, its inputs are words, or what `robustness` refuses.
+        RecipeError: there is no attribution of that name.
         DataError: the run's data are gone.
     """
     if not isinstance(trained.task, Binary | MultiClass):

@@ -74,7 +74,7 @@ def attack(
             seed=seed,
             progress=progress,
         )
-    typer.echo(audit.robustness_text(found))
+    typer.echo(f"{trained.arm}, split {split}: {audit.robustness_text(found)}")
     method = attribution or trained.recipe.explain.attribution.name
     folder = output or run / "attacks" / f"{name}-{method}-{norm}-{eps:g}-{slug(trained.arm)}-s{split:02d}"
     typer.echo("\n" + _written(found, folder))

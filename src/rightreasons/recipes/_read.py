@@ -73,7 +73,7 @@ def validate(content: Any, where: str = "recipe") -> Recipe:
 def attribution_named(named: str | Mapping[str, Any]) -> AttributionName:
     """An attribution method by its name, or by its name and fields, as recipes say it.
 
-    Raises: InputError, one line, for a name or field that is not there.
+    Raises: RecipeError, one line, for a name or field that is not there.
 
     >>> attribution_named({"name": "integrated_gradients", "steps": 8}).fields["steps"]
     8
