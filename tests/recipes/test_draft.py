@@ -35,6 +35,12 @@ def test_the_draft_of_an_awkward_table_trains(table: Path, tmp_path: Path) -> No
     assert run.metrics()["features"] == ["day", "age", "drink", "crp"]
 
 
+def test_only_a_label_of_numbers_is_standardised(table: Path) -> None:
+    table.write_text(AWKWARD.replace("unknown", "20"))
+    assert "standardise_labels: true" in draft(table, target="age", drop=["day", "who", "notes"])
+    assert "standardise_labels" not in draft(table, target="ill", drop=["day", "who", "notes"])
+
+
 def test_what_cannot_be_used_is_left_out_with_the_reason(table: Path) -> None:
     text = draft(table, target="ill", id="who", dates_since="2020-01-01", drop=["day"])
     recipe = parse(text)

@@ -169,6 +169,7 @@ def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _
         f"  epochs: {kind.epochs}",
         f"  batch_size: {_yaml(batch)} # null: all training rows at once, so that priors see them all",
         "  optimizer: {name: adam, lr: 1.0e-3}",
+        *_REGRESSION[: found.task()[0] == "regression"],
         f"  patience: {max(10, kind.epochs // 5)} # epochs without a better validation score before stopping",
         "",
         "# Each arm gets as many trials on each split: arms without weights start from as many initialisations.",
@@ -188,6 +189,9 @@ def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _
         "compare: {against: Unregularised, confidence: 0.95, margin: 0.01}",
     ]
     return "\n".join(lines) + "\n"
+
+
+_REGRESSION = ["  standardise_labels: true # networks predict in the label's own units all the same"]
 
 
 def _kind(found: data.DataSet) -> _Kind:

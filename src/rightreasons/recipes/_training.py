@@ -54,6 +54,8 @@ class Training(Strict):
         augment: changes of training images, one after the other: shift, flip.
         precision: of numbers while training: single, bfloat16 in the network only, or double.
         engine: double_backprop, or recompute, whose memory does not grow with draws.
+        standardise_labels: of regression: networks and linear peers are trained on (label - mean) / standard
+            deviation, both of the training rows; what comes out predicts in the label's own units.
         seed: of initial weights, order of rows and draws; None: the recipe's. Splits depend on the recipe's alone.
         checkpoint_every: steps between checkpoints, from which a killed fit goes on; None: it begins anew.
     """
@@ -72,6 +74,7 @@ class Training(Strict):
     augment: list[AugmentationName] = []
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     engine: EngineName = EngineName.model_validate("double_backprop")
+    standardise_labels: bool = False
     seed: int | None = Field(default=None, ge=0)
     checkpoint_every: int | None = Field(default=None, ge=1)
 

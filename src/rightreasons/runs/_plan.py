@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import torch
 
@@ -67,6 +68,14 @@ def versions() -> dict[str, str]:
     return {"rightreasons": rightreasons.__version__, "torch": torch.__version__}
 
 
+def _training(recipe: Recipe) -> dict[str, Any]:
+    how = recipe.training
+    unused = (
+        set() if how.standardise_labels else {"standardise_labels"}
+    )  # fits older than this key keep their names
+    return how.model_dump(mode="json", exclude=how.DECIDE_NOTHING | unused)
+
+
 def _fit(recipe: Recipe, arm: Arm, split: int, trial: int) -> Fit:
     weight = arm.weights[trial] if arm.weights else None
     base = recipe.training.seed
@@ -79,7 +88,7 @@ def _fit(recipe: Recipe, arm: Arm, split: int, trial: int) -> Fit:
         "model": own.model.model_dump(mode="json"),
         "pretrained": recipe.pretrained.model_dump(mode="json", exclude={"weights"}),
         "files": {key: digest for key, digest in recipe.files.items() if key not in of_others},
-        "training": own.training.model_dump(mode="json", exclude=recipe.training.DECIDE_NOTHING),
+        "training": _training(own),
         "peer": arm.peer and arm.peer.model_dump(mode="json"),
         "terms": [term.model_dump(mode="json") for term in arm.terms],
         "fit": [recipe.seed, split, weight, seed],

@@ -23,6 +23,7 @@ from rightreasons.runs._learned import learned_by
 from rightreasons.runs._plan import Fit
 from rightreasons.runs._rows import Parts, precise
 from rightreasons.runs._terms import Terms, terms_of
+from rightreasons.runs._units import Units
 from rightreasons.training._checks import check_batches
 from rightreasons.training._forest import require_learnable
 
@@ -95,7 +96,9 @@ class _Network:
         recipe = recipe.of(self.arm, fit.weight)
         model = material.model_of(recipe, material.Form.of(parts.train, task), fit.seed)
         terms = terms_of(recipe, self.arm, fit.weight, fit.split)
-        fitted = _fitted(recipe, terms, model, task, parts, fit.seed, where)
+        units = Units.of(recipe, task, parts.train)
+        fitted = _fitted(recipe, terms, model, task, units.standard(parts), fit.seed, where)
+        units.restore(model, _few(parts.train).x)
         return model, {
             "best_epoch": fitted.best_epoch,
             "steps": fitted.steps,
@@ -140,6 +143,7 @@ class _Network:
             )
         except DivergedError:  # that is a result of a fit, not a mistake of the recipe
             return
+        Units.of(recipe, task, parts.train).restore(model, few.train.x)
 
 
 @dataclass(frozen=True)
@@ -158,8 +162,11 @@ class _Peer:
     ) -> tuple[nn.Module, dict[str, Any]]:
         started = perf_counter()
         outputs = material.Form.of(parts.train, task).outputs
-        rows = ((part.x, part.y) for part in (parts.train, parts.validation))
+        units = Units.of(recipe, task, parts.train) if self.explains else Units()
+        standard = units.standard(parts)
+        rows = ((part.x, part.y) for part in (standard.train, standard.validation))
         model, size = self._made(fit.weight).fit(task, *rows, outputs=outputs, seed=fit.seed)
+        units.restore(model, _few(parts.train).x)
         seconds = perf_counter() - started
         return model, {"best_epoch": None, "steps": None, "rounds": size, "seconds": seconds, "history": []}
 
