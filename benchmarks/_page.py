@@ -111,14 +111,10 @@ def attacks(found: Mapping[str, Any], evaluations: Mapping[str, Any]) -> str:
     setting, counted = found["setting"], evaluations["setting"]
     rows = [[name, f"{ratio:.1f}"] for name, ratio in found["ratios"].items()]
     arms = [
-        [
-            name,
-            f"{arm['top-k intersection']:.3f} [{arm['interval'][0]:.3f}, {arm['interval'][1]:.3f}]",
-            f"{arm['evaluations an image']:,.0f}",
-            f"{arm['published / evaluations']:.0f}",
-        ]
+        [name, _left(arm), f"{arm['evaluations an image']:,.0f}", f"{arm['published / evaluations']:.0f}"]
         for name, arm in evaluations["arms"].items()
     ]
+    arms += [[f"*{name}*", _left(control), "", ""] for name, control in evaluations["controls"].items()]
     return (
         f"## Attacks on attributions\n\nThe top-k attack on the gradient of {setting['images']} images of MNIST's "
         f"size, {setting['steps']} steps, processor time on {setting['threads']} thread. *One at a time* is this "
@@ -128,9 +124,13 @@ def attacks(found: Mapping[str, Any], evaluations: Mapping[str, Any]) -> str:
         + f"\nThe top-k attack on integrated gradients of {counted['images']} MNIST digits, eps {counted['eps']}, "
         f"k = {counted['k']}: how much of the top k is left (95 % bootstrap over images; less is stronger), by what "
         "each image costs in gradients at single points. *Published*: 100 points in the direction and in the judging "
-        "of every step, three searches that find the same.\n\n"
+        "of every step, three searches that find the same. *Controls* in italics.\n\n"
         + table(["protocol", "top-k left", "gradients an image", "times fewer"], arms)
     )
+
+
+def _left(arm: Mapping[str, Any]) -> str:
+    return f"{arm['top-k intersection']:.3f} [{arm['interval'][0]:.3f}, {arm['interval'][1]:.3f}]"
 
 
 def peers(found: Mapping[str, Any]) -> str:

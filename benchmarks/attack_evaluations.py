@@ -6,7 +6,8 @@ counted because they are paid for. Here the direction takes few points, the surr
 and the true map is looked at every so many steps; rows whose measure is zero stop.
 
 All arms are judged by the same 100 points (right rule) on the true network. An evaluation is a gradient at one point:
-of the direction (followed by its own gradient) or of a judged map. Needs the extra `data` for MNIST digits.
+of the direction (followed by its own gradient) or of a judged map. Controls: the attack's search without a direction,
+the map of another image, white noise. Needs the extra `data` for MNIST digits.
 
     python benchmarks/attack_evaluations.py    writes benchmarks/results/attack_evaluations.json, some minutes
 """
@@ -21,8 +22,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import rightreasons as rr
-from rightreasons.attacks import Softplus, Status, TopK
+from rightreasons.attacks import RandomSign, Softplus, Status, TopK
 from rightreasons.data import load
+from rightreasons.metrics import topk_intersection
 from rightreasons.models import CNN
 
 IMAGES, TRAIN, EPOCHS, POINTS, REPEATS = 16, 4000, 8, 100, 3
@@ -70,6 +72,25 @@ def measured(attack: TopK, points: int, model: CNN, x: Tensor, y: Tensor, repeat
     }
 
 
+def controls(model: CNN, x: Tensor, y: Tensor) -> dict[str, Any]:
+    """What is left of the top k without an attack."""
+    generator = torch.Generator().manual_seed(0)
+    found = RandomSign(replace(OURS, judge_every=10))(
+        model, x, y, attribution=JUDGED, generator=generator, chunk=4
+    )
+    there = ~found.rows(Status.EXCLUDED)
+    clean = found.clean_maps[there]
+    left = {
+        "random perturbation": found.after[there],
+        "another image's map": topk_intersection(clean, clean.roll(1, 0), OURS.k),
+        "white noise": topk_intersection(clean, torch.rand(clean.shape, generator=generator), OURS.k),
+    }
+    return {
+        name: {"top-k intersection": float(values.mean()), "interval": interval(values.double())}
+        for name, values in left.items()
+    }
+
+
 def main() -> None:
     torch.set_num_threads(1)
     data = load("mnist")
@@ -94,6 +115,7 @@ def main() -> None:
             "k": OURS.k,
         },
         "arms": arms,
+        "controls": controls(model, x, y),
     }
     rounded = json.loads(json.dumps(report), parse_float=lambda text: round(float(text), 3))
     RESULTS.write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
