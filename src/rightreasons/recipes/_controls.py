@@ -21,7 +21,10 @@ def expand(recipe: Recipe) -> Recipe:
         each for arm in recipe.arms for each in (arm.model_copy(update={"controls": False}), *_controls(arm))
     ]
     content = recipe.model_dump() | {"arms": [arm.model_dump() for arm in arms]}
-    return Recipe.model_validate(content).model_copy(update={"code": recipe.code})
+    made = Recipe.model_validate(content)
+    return made.model_copy(
+        update={"code": recipe.code, "data": recipe.data}
+    )  # which knows what was said of it
 
 
 def _controls(arm: Arm) -> list[Arm]:
