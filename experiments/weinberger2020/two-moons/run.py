@@ -23,7 +23,7 @@ from rightreasons.priors import LearnedPrior, MetaFeatures
 sys.path.append(str(Path(__file__).parents[1]))
 import shared
 
-NUISANCE, REPEATS = (50, 200, 1000), 5
+NUISANCE, REPEATS = (50, 200, 1000), 10
 ROWS, TRAIN, HELD = 1000, 200, 400
 INDEPENDENT = 10**9
 EPOCHS, BATCH = 100, 50
