@@ -19,8 +19,11 @@ name: learned
 data: {path: rows.csv, target: y, train: 40, validation: 30, test: 30, splits: 2}
 model: {name: mlp, hidden: [8]}
 training: {epochs: 4, batch_size: 20}
-explain: {rows: 10, attribution: {name: expected_gradients, samples: 8}}
+explain:
+  rows: 10
+  attribution: {name: expected_gradients, samples: 8}
 """
+HELD = "  sets: sets.gmt\n  relevant: relevant.txt\n"
 ARM = """
 arms:
   - {{name: Plain}}
@@ -41,12 +44,15 @@ def folder(path: Path, meta: str = META) -> Path:
     ]
     (path / "rows.csv").write_text("a,b,kind,d,y\n" + "\n".join(lines) + "\n")
     (path / "meta.csv").write_text(meta)
+    (path / "relevant.txt").write_text("a\n\n b\n")
     (path / "sets.gmt").write_text("front\t\ta\tb\nback\t\tkind\td\tzzz\n")
     return path
 
 
-def recipe(path: Path, more: str = "", controls: str = "controls: true", meta: str = META) -> Recipe:
-    (folder(path, meta) / "recipe.yaml").write_text(HEAD + ARM.format(more=more, controls=controls))
+def recipe(
+    path: Path, more: str = "", controls: str = "controls: true", meta: str = META, held: str = ""
+) -> Recipe:
+    (folder(path, meta) / "recipe.yaml").write_text(HEAD + held + ARM.format(more=more, controls=controls))
     return read(path / "recipe.yaml")
 
 
@@ -103,7 +109,8 @@ def test_columns_instead_of_features(tmp_path: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     path = tmp_path_factory.mktemp("learned")
     return finished(
-        path / "runs", recipe(path, ", network: mlp, lr: 0.01", "controls: [permuted, zero, constant]")
+        path / "runs",
+        recipe(path, ", network: mlp, lr: 0.01", "controls: [permuted, zero, constant]", held=HELD),
     )
 
 
@@ -129,6 +136,19 @@ def test_the_page_says_whether_real_beat_permuted(run: RunDirectory) -> None:
     curves = dependence(next(arm for arm in metrics["arms"] if arm["name"] == "Known")["learned"])
     assert curves["place"][1] == ("x", "y")
     assert curves["length"][2].shape == (2, 21)
+
+
+def test_the_page_holds_it_against_what_is_known(run: RunDirectory) -> None:
+    arms = {arm["name"]: arm for arm in run.metrics()["arms"]}
+    own = arms["Known"]["held_against"]
+    assert "held_against" not in arms["Plain"]
+    assert (own["relevant"], own["features"], len(own["recovery"])) == (2, 5, 2)
+    assert [each["name"] for each in own["enrichment"]] == ["back"]  # front has two members, too few to test
+    page = report.render(run)
+    assert "g tells the 2 features that are known to matter from the other 3 with an AUC of" in page
+    assert "Its controls: permuted meta-features" in page
+    assert f"sets of sets.gmt among the {own['top']} features on top, of 5; hypergeometric test" in page
+    assert "no evidence from elsewhere" not in page  # this prior did not know the sets
 
 
 def scored(real: list[float], permuted: list[float]) -> list[str]:

@@ -253,13 +253,28 @@ class Select(Strict):
 
 
 class Explain(Strict):
-    """How the chosen models are explained, on rows of the test part."""
+    """How the chosen models are explained, on rows of the test part, and what learned priors are held against.
+
+    Attributes:
+        attribution: the method.
+        rows: how many test rows.
+        examples: how many of them the page shows.
+        sets: a GMT file of sets of columns in which the features on top of a learned prior are looked for.
+        relevant: the columns or features that matter, where that is known: names, or a text file with one on each line.
+    """
 
     attribution: AttributionName = AttributionName.model_validate(
         {"name": "expected_gradients", "samples": 200}
     )
     rows: int = Field(default=200, ge=1)
     examples: int = Field(default=10, ge=0)
+    sets: str | None = None
+    relevant: str | list[str] = []
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that results are held against, as the recipe names them."""
+        return tuple(path for path in (self.sets, self.relevant) if isinstance(path, str))
 
 
 class Noise(Strict):
@@ -368,7 +383,8 @@ class Recipe(Strict):
     @property
     def names_files(self) -> bool:
         """Whether it names files of one's own, which lie relative to its folder."""
-        return bool(self.data.path or self.pretrained.weights or any(arm.files for arm in self.arms))
+        own = (self.data.path, self.pretrained.weights, self.explain.files, *(arm.files for arm in self.arms))
+        return any(own)
 
     def path_of(self, path: str) -> Path:
         """A path of the recipe, relative to its folder."""

@@ -42,7 +42,7 @@ def _of_arm(source: Source, arm: Mapping[str, Any]) -> list[Any]:
             )
         )
     blocks += [_top(learned, name), Text(_stability(learned), note=True)]
-    return blocks
+    return [*blocks, *_held_against(source, arm)]
 
 
 def sentences(metrics: Mapping[str, Any], name: str) -> list[str]:
@@ -129,9 +129,9 @@ def _top(learned: Learned, name: str) -> Table:
     features, values = learned[0]["features"], _values(learned)
     mean, spread = values.mean(0), values.std(0, ddof=min(1, len(values) - 1))
     count = min(_TOP, len(features))
-    on_top = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :count]
+    on_top = np.argsort(-_sizes(learned, values), axis=1, kind="stable")[:, :count]
     often = np.bincount(on_top.ravel(), minlength=len(features))
-    order = np.argsort(-np.abs(mean), kind="stable")[:count]
+    order = np.argsort(-_sizes(learned, mean), kind="stable")[:count]
     rows = [
         [features[i], signed(float(mean[i]), 4), number(float(spread[i]), 4), f"{often[i]} of {len(values)}"]
         for i in order
@@ -139,22 +139,101 @@ def _top(learned: Learned, name: str) -> Table:
     return Table(
         ["Feature", "g", "Standard deviation", f"Splits with it in the top {count}"],
         rows,
-        f"{name}: features the prior expects to matter most, by |g|, mean over splits.",
+        f"{name}: features the prior expects to matter most, by {_by(learned)}, mean over splits.",
         code=True,
     )
 
 
 def _stability(learned: Learned) -> str:
-    values = np.abs(_values(learned))
+    values = _sizes(learned, _values(learned))
     if min(values.shape) < 2:
         return "One split shows no spread."
     found = stats.rank_stability(values, min(_TOP, values.shape[1]))
     same = "all features alike on a split" if np.isnan(found.spearman) else number(found.spearman, 2)
     return (
-        f"Two splits agree on the order of |g| with a rank correlation of {same} on average, and share "
+        f"Two splits agree on the order of {_by(learned)} with a rank correlation of {same} on average, and share "
         f"{found.overlap:.0%} of their top {found.k} (unrelated orders: {found.chance:.0%})."
     )
 
 
+def _held_against(source: Source, arm: Mapping[str, Any]) -> list[Any]:
+    """How well features that matter were found, and the sets that those on top belong to."""
+    found = arm.get("held_against") or {}
+    blocks: list[Any] = []
+    if "recovery" in found:
+        blocks.append(Text(recovery(source.arms, arm["name"])))
+    if found.get("enrichment"):
+        blocks.append(_enrichment(found, arm["name"], source.recipe.explain.sets or ""))
+        blocks += [Text(_ADVICE, note=True)] if _told(source, arm["name"]) else []
+    elif "enrichment" in found:
+        blocks.append(Text(f"{arm['name']}: g ranks no features on top, so no sets were looked for."))
+    return blocks
+
+
+_ADVICE = (
+    "The prior was given these sets as meta-features, so that they are enriched says what g learned, and is no "
+    "evidence from elsewhere."
+)
+
+
+def _told(source: Source, name: str) -> bool:
+    """Whether the arm's prior knew the sets that were looked for."""
+    sets = source.recipe.explain.sets
+    terms = [term for arm in source.recipe.arms if arm.name == name for term in arm.terms if term.prior]
+    return any(term.prior and term.prior.fields.get("sets") == sets for term in terms)
+
+
+def recovery(arms: Sequence[Mapping[str, Any]], name: str) -> str:
+    """How well an arm's g, and that of its controls, tells features that matter from others, in a sentence."""
+    own = next(arm for arm in arms if arm["name"] == name)["held_against"]
+    others = [
+        f"{arm['name'].removeprefix(name + ': ')} {_auc(arm['held_against']['recovery'])}"
+        for arm in arms
+        if arm["name"].startswith(f"{name}: ") and arm.get("held_against")
+    ]
+    control = f" Its controls: {', '.join(others)}." if others else ""
+    return (
+        f"{name}: g tells the {own['relevant']} features that are known to matter from the other "
+        f"{own['features'] - own['relevant']} with an AUC of {_auc(own['recovery'])} (mean over splits and range; 0.5 "
+        f"is chance).{control}"
+    )
+
+
+def _auc(values: Sequence[float]) -> str:
+    return f"{number(float(np.mean(values)), 2)} ({number(min(values), 2)} to {number(max(values), 2)})"
+
+
+def _enrichment(found: Mapping[str, Any], name: str, file: str) -> Table:
+    rows = [
+        [
+            each["name"],
+            f"{len(each['chosen'])} of {each['size']}",
+            number(each["expected"], 1),
+            _p(each["p"]),
+            _p(each["adjusted"]),
+        ]
+        for each in found["enrichment"][:_TOP]
+    ]
+    return Table(
+        ["Set", "Members on top", "Expected", "p", "Adjusted p"],
+        rows,
+        f"{name}: sets of {file} among the {found['top']} features on top, of {found['features']}; hypergeometric "
+        f"test, adjusted over the {found['tested']} sets tested (Benjamini-Hochberg); at most {_TOP} are shown.",
+    )
+
+
+def _p(value: float) -> str:
+    return f"{value:.1e}" if value < 0.001 else number(value)
+
+
 def _values(learned: Learned) -> np.ndarray:
     return np.array([each["importance"] for each in learned])
+
+
+def _sizes(learned: Learned, values: np.ndarray) -> np.ndarray:
+    """How much g says that features matter: a prior without signs learns a size, and less than none is none."""
+    return np.abs(values) if learned[0].get("signed", True) else values
+
+
+def _by(learned: Learned) -> str:
+    return "|g|" if learned[0].get("signed", True) else "g"

@@ -26,7 +26,8 @@ _FORM = 2
 
 def key_of(recipe: Recipe, fit: Fit) -> str:
     """Name of what is measured of this fit; it changes with how it is measured."""
-    how = [_FORM, recipe.explain.model_dump(mode="json"), recipe.noise.model_dump(mode="json")]
+    explain = recipe.explain.model_dump(mode="json", exclude={"sets", "relevant"})
+    how = [_FORM, explain, recipe.noise.model_dump(mode="json")]
     return f"{fit.id}-{sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:6]}"
 
 

@@ -32,6 +32,7 @@ def _described(prior: LearnedPrior) -> dict[str, Any]:
     found.sort(key=lambda each: -float(each.mean.max() - each.mean.min()))
     return {
         "features": list(prior.meta_features.features),
+        "signed": prior.signed,
         "importance": prior.importance().tolist(),
         "dependence": {
             each.source: {

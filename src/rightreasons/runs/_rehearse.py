@@ -11,6 +11,7 @@ from rightreasons.core._errors import DataError, RecipeError, RightReasonsError
 from rightreasons.recipes import Recipe
 from rightreasons.recipes._extras import require
 from rightreasons.runs import _material as material
+from rightreasons.runs._held_against import require_elsewhere
 from rightreasons.runs._rows import parts, rows_of, splits_of
 from rightreasons.runs._terms import attribution_of
 from rightreasons.runs._ways import way_of
@@ -26,6 +27,7 @@ def rehearse(recipe: Recipe, devices: int = 1) -> None:
             require("tensorboard", "tensorboard")
         _require_labels(recipe)
         found = parts(recipe, 0)
+        require_elsewhere(recipe, found.train)
         task = material.task_of(recipe, found.train)
         model = material.model_of(recipe, material.Form.of(found.train, task), seed=0)
     except RightReasonsError as error:

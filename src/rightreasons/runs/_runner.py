@@ -18,6 +18,7 @@ from rightreasons.runs._choose import choose
 from rightreasons.runs._examine import examine, key_of
 from rightreasons.runs._files import RunDirectory, read_json, to_json, write_atomically
 from rightreasons.runs._fit import train
+from rightreasons.runs._held_against import held_against
 from rightreasons.runs._plan import Fit, plan, versions
 from rightreasons.runs._processes import cpus, pool
 from rightreasons.runs._rehearse import rehearse
@@ -120,6 +121,7 @@ def _write_summary(
     summary = summarise(recipe, material.task_of(recipe), results, chosen, examined)
     summary["features"] = next(iter(examined.values())).get("features")
     summary["data"] = _about_data(recipe)
+    held_against(recipe, summary["arms"], parts(recipe, 0).train)
     write_atomically(to.history_file, _history(results))
     write_atomically(to.preprocessing_file, _preprocessing(recipe))
     write_atomically(to.metrics_file, to_json(summary))
