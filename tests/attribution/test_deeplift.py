@@ -237,6 +237,8 @@ class Hidden(torch.autograd.Function):
         (lambda x: F.glu(x, 1).sum((1, 2, 3)), "Glu"),
         (lambda x: torch.where(x > 0, x, -x).sum((1, 2, 3)), "Where"),
         (lambda x: Hidden.apply(x).sum((1, 2, 3)), "Hidden"),
+        (lambda x: (x.abs() + 1).pow(x.sigmoid()).sum((1, 2, 3)), "Pow"),
+        (lambda x: x.clamp(min=-x).sum((1, 2, 3)), "Clamp"),
         (lambda x: F.batch_norm(x, None, None, training=True).sum((1, 2, 3)), "NativeBatchNorm"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -248,6 +250,18 @@ def test_operations_without_a_rule_are_refused_by_name(
         rr.DifferentiabilityError, match=rf"rescale rule is for functions of one number.*({named})"
     ):
         rr.DeepLift(baseline=0.5)(model, x)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_loses_what_rounding_takes_and_no_more(
+    kind: torch.dtype, x: Tensor, y: Tensor
+) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.MaxPool2d(2), nn.Tanh(), nn.Conv2d(4, 4, 3), nn.ReLU()
+    ).append(nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 3)))
+    wanted = rr.DeepLift()(model.double(), x, y)
+    maps = rr.DeepLift()(model.to(kind), x.to(kind), y)
+    assert relative(maps.double(), wanted) < 8 * torch.finfo(kind).eps  # three layers and a sum over places
 
 
 def test_why_products_are_refused() -> None:

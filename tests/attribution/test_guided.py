@@ -201,6 +201,27 @@ def test_what_may_hide_a_relu_is_refused(rule: str, x: Tensor) -> None:
         METHODS[rule](Written(on_a_part), x, 0)
 
 
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        lambda z: z * (z > 0),
+        lambda z: torch.where(z.lt(0), 0.0, z),
+        lambda z: z.masked_fill(0 >= z, 0.0),
+        lambda z: z * z.sign().add(1).div(2),
+        lambda z: torch.fmax(z, torch.zeros(()).to(z)),
+    ],
+    ids=["mask", "where", "masked_fill", "sign", "fmax"],
+)
+@every_method
+def test_a_relu_made_by_hand_is_refused(rule: str, by_hand: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    with pytest.raises(
+        rr.DifferentiabilityError, match=r"a comparison of activations \(\w+\) may be one made by hand"
+    ):
+        METHODS[rule](lambda x: by_hand(x).relu().sum((1, 2, 3)), x)
+    known = torch.ones(8) > 0  # compares nothing of x
+    METHODS[rule](lambda x: torch.where(known, x.relu(), 0.0).sum((1, 2, 3)), x)
+
+
 @every_method
 def test_without_a_relu_there_is_nothing_to_guide(rule: str, x: Tensor) -> None:
     with pytest.raises(rr.InputError, match="no ReLU lies between what is explained and the output"):

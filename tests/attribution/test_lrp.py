@@ -280,6 +280,19 @@ def test_the_models_batch_norm_is_not_touched(pictures: Tensor) -> None:
     assert_same_state(state(model), before)
 
 
+def in_part(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    x = x * 1
+    change(x[:, :2])
+    return x.sum(1)
+
+
+def test_a_constant_that_is_overwritten_by_its_product_passes_relevance_on(x: Tensor) -> None:
+    def model(x: Tensor) -> Tensor:
+        return torch.full_like(x, 3.0).mul_(x).sum(1)
+
+    assert relative(rr.LRP()(model, x), 3 * x) < 1e-8
+
+
 # Refusals -------------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +308,9 @@ def test_the_models_batch_norm_is_not_touched(pictures: Tensor) -> None:
         (lambda x: torch.where(x > 0, x, 0.0).sum(1), "Where"),
         (lambda x: F.batch_norm(x, None, None, training=True).sum(1), "NativeBatchNorm"),
         (lambda x: F.linear(x, x[:1] * 2).sum(1), "Mm"),
+        (lambda x: x.clamp(min=-x).sum(1), "Clamp"),
+        (lambda x: in_part(x, lambda z: z.exp_()), "Exp"),
+        (lambda x: in_part(x, lambda z: z.mul_(x[:, 2:].sigmoid())), "Mul"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -168,7 +168,7 @@ def unsaid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch._dynamo.reset()
 
 
-def compiled(model: nn.Module, how: str, backend: str) -> Callable[..., Tensor]:
+def compiled(model: nn.Module, how: str, backend: Any) -> Callable[..., Tensor]:
     if how == "torch.compile":
         return torch.compile(model, backend=backend)
     if how == "function":
@@ -212,6 +212,31 @@ def test_layers_of_compiled_models_are_found_by_their_own_names(how: str, y: Ten
     assert relative(method.explain(wrapped, x, y).maps, wanted) == 0
 
 
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute", "ignore:Using `torch.compile.module.` when there are global"
+)
+@pytest.mark.usefixtures("unsaid")
+@pytest.mark.parametrize("how", ["torch.compile", "module.compile"])
+def test_compiled_parts_of_a_model_run_as_they_were_written(how: str, y: Tensor) -> None:
+    model, x, runs = mlp().double(), torch.randn(4, 4, dtype=torch.float64), []
+    model[1] = nn.ReLU()
+    methods = (rr.Gradient(at="1"), rr.GuidedBackprop(), rr.DeepLift(), rr.LRP(), rr.NoiseGrad(samples=1))
+    wanted = [method(model, x, y, generator=seeded()) for method in methods]
+
+    def noting(graph: Any, _: Any) -> Any:
+        return lambda *args: runs.append(1) or graph(*args)
+
+    model[0] = compiled(model[0], how, noting)
+    with pytest.warns(UserWarning, match="torch.compile has no double backward"):
+        INTEGRATED(model, x, y, create_graph=True).sum().backward()
+    for method, maps in zip(methods, wanted, strict=True):
+        assert relative(method(model, x, y, generator=seeded()), maps) < 1e-12
+    assert not runs
+    model(x)
+    # Dynamo leaves PyTorch's own layers alone when they are compiled in place.
+    assert runs or model[0]._compiled_call_impl is not None, "afterwards it is compiled again"
+
+
 # Refusals -----------------------------------------------------------------------------------------------------------
 
 
@@ -253,6 +278,16 @@ def test_distributed_data_parallel_is_looked_through_but_not_its_static_graph() 
     assert torch.equal(GRADIENT(static, x, 0), GRADIENT(model, x, 0))
     with pytest.raises(DifferentiabilityError, match=r"static_graph=True.*Wrap the Objective instead"):
         GRADIENT(static, x, 0, create_graph=True)
+
+
+def test_data_parallel_is_looked_through() -> None:
+    model, x = mlp(), torch.randn(3, 4)
+    for method in (GRADIENT, rr.Gradient(at="1"), rr.NoiseGrad(samples=2)):
+        first, second = (
+            method(m, x, 0, generator=torch.Generator().manual_seed(0))
+            for m in (nn.DataParallel(model), model)
+        )
+        assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: lambda x: m(x)], ids=["module", "callable"])

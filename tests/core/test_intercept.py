@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rightreasons.core._intercept import Call, Intercept, finished, function_name
+from rightreasons.core._tape import operations
 
 
 class Recording(Intercept):
@@ -65,6 +66,36 @@ def test_augmented_assignment_is_the_same_function() -> None:
     assert x.tolist() == [102.0, 102.0]
     assert function_name(Tensor.__iadd__) == "add"
     assert function_name(Tensor.__invert__) == "invert"
+
+
+@pytest.mark.parametrize(
+    ("on_a_part", "shown"),
+    [
+        (lambda z: z.exp_(), "ExpBackward0"),
+        (lambda z: z.mul_(2.0), "MulBackward0"),
+        (lambda z: z.__imul__(2.0), "MulBackward0"),
+        (lambda z: z.masked_fill_(z > 0, 0.0), "MaskedFillBackward0"),
+        (lambda z: z.__setitem__(z > 0, 0.0), "IndexPutBackward0"),
+    ],
+    ids=["exp_", "mul_", "*=", "masked_fill_", "[...] ="],
+)
+def test_what_is_done_in_place_on_a_part_is_on_the_tape(on_a_part, shown: str) -> None:
+    leaf = torch.randn(3, 4, requires_grad=True)
+
+    def run() -> Tensor:
+        z = leaf.neg()
+        on_a_part(z[:, :2])
+        return z
+
+    wanted = run()
+    (plain,) = torch.autograd.grad(wanted.sum(), leaf)
+    with Recording():
+        result = run()
+    assert torch.equal(result, wanted)
+    names = [operation.name for operation in operations(wanted, [leaf])]
+    assert shown not in names
+    assert shown in [operation.name for operation in operations(result, [leaf])]
+    assert torch.equal(torch.autograd.grad(result.sum(), leaf)[0], plain)
 
 
 def test_what_is_no_floating_point_tensor_is_left_alone() -> None:

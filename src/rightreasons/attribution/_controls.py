@@ -21,7 +21,7 @@ from rightreasons.attribution._attribution import (
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._guard import Model, explaining
-from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
+from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like, wide
 from rightreasons.core._score import Target
 
 _UNAWARE = Axioms(
@@ -46,7 +46,7 @@ class Control(Attribution):
         if call.create_graph:
             refuse_graph(self, "No parameter moves a control. Use rr.Gradient() or another method.")
         check_inputs(inputs)
-        parts = tuple(_wide(part.detach()) for part in as_tuple(inputs))
+        parts = tuple(wide(part.detach()) for part in as_tuple(inputs))
         return like(self.maps(parts, call.generator), inputs)
 
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
@@ -57,10 +57,6 @@ class Control(Attribution):
             )
             outputs = function.outputs_of_batch(function.points)
         return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
-
-
-def _wide(part: Tensor) -> Tensor:
-    return part.float() if part.dtype in (torch.float16, torch.bfloat16) else part
 
 
 @final

@@ -28,7 +28,7 @@ def _multiplied(
     with AtBaseline() as baseline, torch.no_grad():
         before = function.scores(starts, block)
     leaves = as_leaves(points)
-    with Rescaled(baseline.seen):
+    with Rescaled(baseline.seen, leaves):
         scores = function.scores(leaves, block)
     for operation in operations(scores, leaves):
         _refuse(operation)

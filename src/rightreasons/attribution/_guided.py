@@ -1,7 +1,7 @@
 """Guided backpropagation and the deconvolutional network: gradients whose way through ReLUs is another one."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, final
 
@@ -12,8 +12,9 @@ from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, bloc
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
+from rightreasons.core._intercept import Call, Intercept
 from rightreasons.core._score import Output
-from rightreasons.core._tape import Operation, operations
+from rightreasons.core._tape import Operation, Reach, operations
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 ReluRule: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -39,6 +40,24 @@ _UNDEFINED = frozenset(
 )
 
 
+class _Compared(Intercept):
+    """Notes comparisons of what was computed from the leaves: how a ReLU is made by hand, or a step."""
+
+    answers: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        "gt ge lt le greater greater_equal less less_equal sign sgn signbit heaviside fmax".split(), "_note"
+    )
+
+    def __init__(self, leaves: tuple[Tensor, ...]) -> None:
+        super().__init__()
+        self.reaches = Reach(leaves)
+        self.found = ""
+
+    def _note(self, call: Call) -> Any:
+        if any(map(self.reaches, (call.x, *call.others))):
+            self.found = call.name
+        return call.as_it_is()
+
+
 def relu_gradients(
     function: ScoreFunction, points: tuple[Tensor, ...], block: Block, rule: ReluRule, method: str
 ) -> tuple[Tensor, ...]:
@@ -52,7 +71,13 @@ def relu_gradients(
         DifferentiabilityError: an operation on the way might be a ReLU, or is a kin of it without a rule.
     """
     leaves = as_leaves(points)
-    scores = function.scores(leaves, block)
+    with _Compared(leaves) as compared:
+        scores = function.scores(leaves, block)
+    if compared.found:
+        raise DifferentiabilityError(
+            f"{method} has to see every ReLU, and a comparison of activations ({compared.found}) may be one made by "
+            "hand. Write it with torch.relu, or use rr.Gradient() or rr.SmoothGrad()."
+        )
     count = 0
     for operation in operations(scores, leaves):
         _refuse(operation, method)
@@ -146,7 +171,7 @@ class GuidedBackprop(ThroughRelus):
     Sharp pictures that say little about the class: measured to be nearly the same whatever output is asked for, and
     invariant to the weights of the upper layers [nielsen2022], [adebayo2018]. A control rather than an explanation.
     ReLU6, clamps, thresholds and maxima at 0 count as ReLUs; sigmoid, tanh and softmax keep their derivative; other
-    rectifiers (leaky, ELU, GELU, SiLU, ...) are refused. A ReLU made by hand (x * (x > 0)) is not seen.
+    rectifiers (leaky, ELU, GELU, SiLU, ...) are refused, and so are comparisons of activations (x * (x > 0)).
     Cost: one forward and one backward pass.
 
     Args:

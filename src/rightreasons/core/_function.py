@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._guard import Model
-from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
+from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, wide
 from rightreasons.core._layers import LayerChoice, layers_run
 from rightreasons.core._score import Output, Score, Target, check_rows
 
@@ -77,7 +77,7 @@ class ScoreFunction:
         self.inputs = tuple(self._usable(part) for part in as_tuple(inputs))
         self.at = self._chosen(at) if callable(at) else at
         self.layer = None if self.at is None else _submodule(model, self.at)
-        self.points = tuple(_wide(part) for part in self.activations(self.inputs, Block(0, self.batch)))
+        self.points = tuple(wide(part) for part in self.activations(self.inputs, Block(0, self.batch)))
 
     def _usable(self, part: Tensor) -> Tensor:
         part = _recordable(part)
@@ -212,11 +212,6 @@ def rows_at_once(inputs: Inputs) -> int:
 def _recordable(value: Any) -> Any:
     """`value`, or a copy autograd can save if it was made in inference mode."""
     return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
-
-
-def _wide(part: Tensor) -> Tensor:
-    """At least float32: sums over points lose too much in half precision, whatever the network runs in."""
-    return part.float() if part.dtype in (torch.float16, torch.bfloat16) else part
 
 
 def _submodule(model: Model, name: str) -> nn.Module:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from rightreasons.core._errors import DifferentiabilityError, InputError
 
@@ -38,7 +38,8 @@ def explaining(model: Model, *, second_order: bool, hooks: bool = False) -> Iter
     - for `second_order` use and for `hooks` on layers, a compiled model runs uncompiled, which is said once, and
       activation checkpointing, whose recomputation would come after all this is over, is refused.
 
-    Yields the model to call: `model` itself, or what is inside a `torch.compile` or DDP wrapper.
+    Yields the model to call: `model` itself, or what is inside a `torch.compile`, DDP or DataParallel wrapper (whose
+    threads would know nothing of all this).
     """
     _refuse(model, second_order)
     uncompiled = second_order or hooks
@@ -77,7 +78,7 @@ def _refuse(model: Model, second_order: bool) -> None:
 
 
 def _unwrapped(model: Model, uncompiled: bool) -> Model:
-    if isinstance(model, DistributedDataParallel):
+    if isinstance(model, DistributedDataParallel | DataParallel):
         model = model.module
     original = getattr(model, "_orig_mod", None)  # of a compiled module; of a compiled function:
     original = getattr(model, "_torchdynamo_orig_callable", None) if original is None else original
@@ -144,18 +145,23 @@ def _without_checkpoints() -> Iterator[None]:
 
 @contextmanager
 def _without_compiled_calls(model: Model) -> Iterator[None]:
-    """Switch off `module.compile()`, which keeps the module's class but compiles its calls."""
-    modules = model.modules() if isinstance(model, nn.Module) else ()
-    compiled = [(m, m._compiled_call_impl) for m in modules if m._compiled_call_impl is not None]
-    if compiled:
+    """Run what is compiled inside a model, by `part.compile()` or `torch.compile(part)`, as it was written."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    called = [(m, m._compiled_call_impl) for m in modules if m._compiled_call_impl is not None]
+    wrapped = [(m, m.forward) for m in modules if isinstance(m._modules.get("_orig_mod"), nn.Module)]
+    if called or wrapped:
         _say_uncompiled()
     try:
-        for module, _ in compiled:
+        for module, _ in called:
             module._compiled_call_impl = None
+        for module, _ in wrapped:
+            module.forward = module.get_submodule("_orig_mod").__call__
         yield
     finally:
-        for module, implementation in compiled:
+        for module, implementation in called:
             module._compiled_call_impl = implementation
+        for module, implementation in wrapped:
+            module.forward = implementation
 
 
 def _say_uncompiled() -> None:

@@ -21,6 +21,11 @@ def like(parts: Sequence[Tensor], inputs: Inputs) -> Inputs:
     return tuple(parts) if isinstance(inputs, tuple) else parts[0]
 
 
+def wide(part: Tensor) -> Tensor:
+    """At least float32: sums and quotients lose too much in half precision, whatever the network runs in."""
+    return part.float() if part.dtype in (torch.float16, torch.bfloat16) else part
+
+
 def check_inputs(inputs: Inputs, *, integers_allowed: bool = False, what: str = "inputs") -> int:
     """The number of rows of `inputs`, or a clear error.
 

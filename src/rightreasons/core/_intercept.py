@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from rightreasons.core._inputs import wide
+
 
 class Bound:
     """A function with all its arguments but the first. Holds no tensor it was called with: see `Call`."""
@@ -40,6 +42,30 @@ class Call:
         self.rest = args[1:]
         self.on = Bound(func, self.rest, self.kwargs)
 
+    @property
+    def others(self) -> list[Tensor]:
+        """The tensors among its other arguments."""
+        return [value for value in (*self.rest, *self.kwargs.values()) if isinstance(value, Tensor)]
+
+    def in_float32(self) -> Bound:
+        """The function of another first argument, with halves among its other arguments in float32."""
+        kwargs = {key: wide(v) if isinstance(v, Tensor) else v for key, v in self.kwargs.items()}
+        return Bound(self.on.func, tuple(wide(v) if isinstance(v, Tensor) else v for v in self.rest), kwargs)
+
+    def as_it_is(self) -> Any:
+        """The function of its own arguments, with nothing hidden on the tape.
+
+        What is done in place on a part of a tensor is one "CopySlices" for autograd, whatever it is. Here it is done
+        on a copy, which is then written back, so that the tape shows the function.
+        """
+        x = self.x
+        tracked = any(t.requires_grad for t in (x, *self.others)) and torch.is_grad_enabled()
+        if not (tracked and x._is_view() and _is_in_place(self.on.func)):
+            return self.on(x)
+        copy = x.clone()
+        self.on(copy)
+        return x.copy_(copy) if copy.shape == x.shape else self.on(x)
+
     def values(self) -> tuple[Tensor, Tensor, bool]:
         """Input and output, without a graph, and whether the function overwrites its input (here it does not)."""
         with torch.no_grad():
@@ -55,6 +81,13 @@ def function_name(func: Callable[..., Any]) -> str:
     if name.startswith("__i") and name.endswith("__") and name != "__invert__":
         return name[3:-2]
     return name.strip("_")
+
+
+def _is_in_place(func: Callable[..., Any]) -> bool:
+    name = getattr(func, "__name__", "").partition(".")[0]
+    if name.endswith("__"):
+        return name == "__setitem__" or (name.startswith("__i") and function_name(func) != "invert")
+    return name.endswith("_")
 
 
 class Intercept(TorchFunctionMode):
@@ -78,11 +111,13 @@ class Intercept(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         method = self.answers.get(function_name(func))
-        if method is None:
+        if method is None and not _is_in_place(func):
             return func(*args, **(kwargs or {}))
         call = Call(func, args, kwargs)
         usable = isinstance(call.x, Tensor) and call.x.is_floating_point() and call.kwargs.get("out") is None
-        return getattr(self, method)(call) if usable else func(*args, **(kwargs or {}))
+        if not usable:
+            return func(*args, **(kwargs or {}))
+        return call.as_it_is() if method is None else getattr(self, method)(call)
 
 
 def finished(call: Call, result: Tensor, overwrites: bool) -> Tensor:

@@ -122,7 +122,7 @@ class Relevance(Intercept):
 
     def _layer(self, call: Call, layer: Layer) -> Any:
         if not self.reaches(call.x) or self.reaches(layer.weight) or self.reaches(layer.bias):
-            return call.on(call.x)
+            return call.as_it_is()
         return self._through(call.x, layer, self.rule(not self.behind_layers(call.x)))
 
     def _through(self, x: Tensor, layer: Layer, rule: Rule) -> Tensor:
@@ -134,7 +134,7 @@ class Relevance(Intercept):
     def _batch_norm(self, call: Call) -> Any:
         named = _named(call)
         if not self.reaches(call.x) or named.get("training") or named.get("running_mean") is None:
-            return call.on(call.x)
+            return call.as_it_is()
         scale = (named["running_var"] + named.get("eps", 1e-5)).rsqrt()
         scale = scale if named.get("weight") is None else scale * named["weight"]
         shift = -named["running_mean"] * scale
@@ -148,25 +148,25 @@ class Relevance(Intercept):
         return self._layer(call, Layer(_by_channel, scale.detach(), shift.detach(), None))
 
     def _passing(self, call: Call) -> Any:
-        if not self.reaches(call.x):
-            return call.on(call.x)
+        if not self.reaches(call.x) or any(map(self.reaches, call.others)):
+            return call.as_it_is()
         _, after, overwrites = call.values()
         return finished(call, _Pass.apply(call.x, after), overwrites)
 
     def _averaging(self, call: Call) -> Any:
         if not self.reaches(call.x):
-            return call.on(call.x)
+            return call.as_it_is()
         return _Proportional.apply(call.on, call.x.detach(), call.x)
 
     def _interpolate(self, call: Call) -> Any:
         mode = call.kwargs.get("mode", call.rest[2] if len(call.rest) > 2 else "nearest")
-        return call.on(call.x) if mode.startswith("nearest") else self._averaging(call)
+        return call.as_it_is() if mode.startswith("nearest") else self._averaging(call)
 
     def _adding(self, call: Call) -> Any:
         other = call.rest[0] if call.rest else call.kwargs.get("other")
         both = [isinstance(part, Tensor) and self.reaches(part) for part in (call.x, other)]
         if not any(both):
-            return call.on(call.x)
+            return call.as_it_is()
         before, after, overwrites = call.values()
         if all(both) and isinstance(other, Tensor):
             settings = {key: value for key, value in call.kwargs.items() if key != "other"}
@@ -179,10 +179,12 @@ class Relevance(Intercept):
     def _scaling(self, call: Call) -> Any:
         other = call.rest[0] if call.rest else call.kwargs.get("other")
         if isinstance(other, Tensor) and self.reaches(other):
-            swapped = call.name in ("mul", "multiply") and not self.reaches(call.x)
-            return _Pass.apply(other, call.on(call.x.detach()).detach()) if swapped else call.on(call.x)
+            if call.name not in ("mul", "multiply") or self.reaches(call.x):
+                return call.as_it_is()
+            _, after, overwrites = call.values()
+            return finished(call, _Pass.apply(other, after), overwrites)
         if not self.reaches(call.x):
-            return call.on(call.x)
+            return call.as_it_is()
         _, after, overwrites = call.values()
         return finished(call, _Pass.apply(call.x, after), overwrites)
 

@@ -4,7 +4,7 @@ The model runs at the baseline, and what every non-linear function does is remem
 functions in the same order, whose derivatives are the slopes between the two. [shrikumar2017]
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from rightreasons.core._errors import DifferentiabilityError
 from rightreasons.core._grad import score_gradients
+from rightreasons.core._inputs import wide
 from rightreasons.core._intercept import Call, Intercept, finished
+from rightreasons.core._tape import Reach
 
 _SCALAR = """
     relu relu6 leaky_relu rrelu prelu elu selu celu gelu silu mish softplus softsign tanh sigmoid logsigmoid
@@ -65,33 +67,36 @@ class AtBaseline(Intercept):
 class Rescaled(Intercept):
     """Runs a model with its own values, and slopes from what was `seen` at the baseline as derivatives.
 
+    Args:
+        seen: at the baseline.
+        leaves: what is explained.
+
     Raises:
         DifferentiabilityError: the model does not run the same functions here as at the baseline.
     """
 
     answers: ClassVar[Mapping[str, str]] = _ANSWERS
 
-    def __init__(self, seen: list[Seen]) -> None:
+    def __init__(self, seen: list[Seen], leaves: Sequence[Tensor]) -> None:
         super().__init__()
         self.left: Iterator[Seen] = iter(seen)
+        self.reaches = Reach(leaves)
 
     def _scalar(self, call: Call) -> Tensor:
+        base = self._same(call, call.x)
+        if any(map(self.reaches, call.others)):
+            return call.as_it_is()  # of two numbers: the tape shows it, and it is refused
         before, after, overwrites = call.values()
-        base = self._same(call, before)
-        difference = before - base.before
-        far = _is_far(difference, before)
-        slope = (after - base.after) / torch.where(far, difference, 1.0)
-        if not bool(far.all()):
-            slope = torch.where(far, slope, _derivative(call, before))
+        slope = _slope(call, (base.before, base.after), (before, after))
         return finished(call, _Slope.apply(call.x, after, slope), overwrites)
 
     def _pool(self, call: Call) -> Tensor:
         after, here = _pooled(call)
         base = self._same(call, call.x)
         largest = torch.maximum(after, base.after)
-        difference = call.x.detach() - base.before
+        difference = wide(call.x.detach()) - wide(base.before)
         kept = (difference, _is_far(difference, base.before), here, base.places)
-        kept = (*kept, largest - base.after, after - largest)
+        kept = (*kept, wide(largest - base.after), wide(after - largest))
         return _Winners.apply(call.x, after, int(call.name[-2]), *kept)
 
     def _same(self, call: Call, x: Tensor) -> Seen:
@@ -106,13 +111,25 @@ class Rescaled(Intercept):
 
 
 def _is_far(difference: Tensor, value: Tensor) -> Tensor:
-    return difference.abs() > _NEAR.get(difference.dtype, 1e-2) * (1 + value.abs())
+    return difference.abs() > _NEAR[difference.dtype] * (1 + value.abs())
 
 
-def _derivative(call: Call, x: Tensor) -> Tensor:
+def _slope(call: Call, base: tuple[Tensor, Tensor], here: tuple[Tensor, Tensor]) -> Tensor:
+    """Between (before, after) there and here, by the function in at least float32: halves are rounded too much."""
+    function: Callable[[Tensor], Tensor] = call.on
+    if here[0].dtype not in _NEAR:
+        function = call.in_float32()
+        base, here = ((wide(before), function(wide(before))) for before, _ in (base, here))
+    difference = here[0] - base[0]
+    far = _is_far(difference, here[0])
+    slope = (here[1] - base[1]) / torch.where(far, difference, 1.0)
+    return slope if bool(far.all()) else torch.where(far, slope, _derivative(function, here[0]))
+
+
+def _derivative(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = x.clone().requires_grad_()
-        return score_gradients(call.on(leaf.clone()), (leaf,))[0]
+        return score_gradients(function(leaf.clone()), (leaf,))[0]
 
 
 def _pooled(call: Call) -> tuple[Tensor, Tensor]:
@@ -151,7 +168,7 @@ class _Winners(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         difference, far, here, there, gain, loss = ctx.saved_tensors
-        g, dimensions = cotangents[0], ctx.dimensions
+        g, dimensions = wide(cotangents[0]), ctx.dimensions
 
         def placed(values: Tensor, places: Tensor) -> Tensor:
             flat = torch.zeros_like(difference).flatten(-dimensions)
