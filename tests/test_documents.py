@@ -21,6 +21,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec:FutureWarning")  # Lightning's, about torch
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The blocks of a page share one namespace, so a page is one test: random order must not separate them.

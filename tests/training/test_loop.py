@@ -77,6 +77,7 @@ def test_the_best_epoch_is_kept_and_patience_stops():
     assert fitted.stopped_early
     assert len(accuracies) == fitted.best_epoch + 4
     assert accuracies[fitted.best_epoch] == max(accuracies)
+    assert trained.step == 3 * len(accuracies)  # steps taken, not those up to the best epoch
     x, y = problem(40, seed=2)
     trained.eval()
     with torch.no_grad():

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -160,7 +161,7 @@ def test_state_goes_round() -> None:
     for _ in range(3):
         terms(X, Y)
     other = objective(penalty(Auto(at=1)))
-    other.load_state_dict(terms.state_dict())
+    other.load_state_dict(safetensors.torch.load(safetensors.torch.save(terms.state_dict())))
     assert (other.step, other.measured) == (3, terms.measured)
     assert other(X, Y).weights == terms.measured
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from rightreasons.core._errors import DataError, InputError, MissingExtraError
@@ -111,6 +110,8 @@ def _safetensors() -> Any:
     return safetensors.torch
 
 
-def best_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """A copy of a module's tensors that later training steps do not change."""
-    return {name: value.detach().clone() for name, value in state.items() if isinstance(value, torch.Tensor)}
+def best_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A copy of a module's weights that later training steps do not change; the count of steps goes on."""
+    return {
+        name: value.detach().clone() for name, value in state.items() if not name.endswith("_extra_state")
+    }
