@@ -167,10 +167,6 @@ class ScoreFunction:
         parts = [self.outputs(tuple(p[b.start : b.stop] for p in points), b) for b in blocks]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def scores_of_batch(self, points: tuple[Tensor, ...]) -> Tensor:
-        """The score at one point for every row of the batch: shape (B,)."""
-        return self.scores_of(self.outputs_of_batch(points), Block(0, self.batch))
-
     def scores(
         self, points: tuple[Tensor, ...], block: Block, parameters: Mapping[str, Tensor] | None = None
     ) -> Tensor:
