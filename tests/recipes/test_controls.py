@@ -36,6 +36,15 @@ def test_terms_without_knowledge_stay_as_they_are() -> None:
     assert [term.control for term in found.arms[2].terms] == ["random", None]
 
 
+def test_arms_can_be_compared_with_a_control() -> None:
+    arm = f"{GRAPH}, controls: true}}], compare: {{against: 'graph: random %s'}}, loggers: ["
+    assert recipe(arm % "graph").reference == "graph: random graph"
+    with pytest.raises(
+        RecipeError, match="names no arm: 'graph: random grape'. Did you mean 'graph: random graph'"
+    ):
+        recipe(arm % "grape")
+
+
 def test_an_expanded_recipe_is_read_back_as_it_is() -> None:
     found = recipe(f"{GRAPH}, controls: true}}")
     assert parse(to_yaml(found)) == found

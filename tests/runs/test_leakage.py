@@ -29,6 +29,10 @@ arms:
     terms: [{prior: {name: mask, columns: [c]}, attribution: {name: gradient}}]
     weights: [1, 10]
     controls: true
+  - name: Learned
+    terms: [{prior: {name: learned, statistics: [mean, sd, missing], network: mlp}, on: columns}]
+    weights: [1, 10]
+    controls: true
   - {name: Lasso, peer: lasso, weights: [0.05, 0.1]}
   - {name: Boosting, peer: {name: gradient_boosting, rounds: 3}, weights: [0.1, 0.3]}
   - {name: Forest, peer: {name: random_forest, trees: 3}, weights: [0.3, 0.6]}
@@ -79,7 +83,7 @@ def fits(directory: RunDirectory) -> list[dict[str, Any]]:
 
 def test_test_rows_reach_no_fit_and_no_choice(runs: dict[str, RunDirectory]) -> None:
     plain, changed = runs[""], runs["test"]
-    assert len(fits(plain)) == 20
+    assert len(fits(plain)) == 30
     assert fits(plain) == fits(changed)
     assert plain.preprocessing_file.read_text() == changed.preprocessing_file.read_text()
     for ours, theirs in zip(plain.metrics()["arms"], changed.metrics()["arms"], strict=True):

@@ -10,7 +10,9 @@ from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import Recipe, parse, read, to_yaml
 from rightreasons.report._learned import dependence, sentences
 from rightreasons.runs import RunDirectory
+from rightreasons.runs._learned import importances
 from rightreasons.runs._rehearse import rehearse
+from rightreasons.runs._rows import index_of, rows_of
 from rightreasons.runs._terms import terms_of
 from tests.runs.cases import finished
 
@@ -76,6 +78,32 @@ def test_features_of_a_column_share_its_row(tmp_path: Path) -> None:
     assert torch.equal(meta.values[2], meta.values[3])
     assert meta.values[:, meta.names.index("front")].tolist() == [1, 1, 0, 0, 0]
     assert {"meta.csv", "sets.gmt"} <= set(asked.arms[1].files)
+
+
+def test_statistics_are_of_the_training_rows_of_the_split(tmp_path: Path) -> None:
+    folder(tmp_path)
+    rows = (tmp_path / "rows.csv").read_text().splitlines()
+    rows[1:60:3] = [",".join(["", *line.split(",")[1:]]) for line in rows[1:60:3]]
+    (tmp_path / "rows.csv").write_text("\n".join(rows) + "\n")
+    prior = "{name: learned, statistics: [mean, sd, missing]}"
+    (tmp_path / "recipe.yaml").write_text(
+        HEAD + f"arms: [{{name: A, terms: [{{prior: {prior}}}], weights: [1]}}]\n"
+    )
+    asked = read(tmp_path / "recipe.yaml")
+    for split in (0, 1):
+        meta = prior_of(asked, 0, split).meta_features
+        assert meta.names[:3] == ("mean in training", "sd in training", "missing in training")
+        a = rows_of(asked).rows(index_of(asked, split).train).x[:, 0].double()
+        there = a[~a.isnan()]
+        mean, sd, missing = (
+            float(meta.values[0, i]) * meta.columns[i].scale + meta.columns[i].centre for i in range(3)
+        )
+        assert mean == pytest.approx(float(there.mean()), abs=1e-6)
+        assert sd == pytest.approx(float(there.std(correction=0)), abs=1e-6)
+        assert missing == pytest.approx(1 - len(there) / len(a))
+        assert meta.features[2:4] == ("kind=blue", "kind=red")
+        assert meta.values[2:4, 3].tolist() == [1, 1]  # categories have no mean
+    assert not torch.equal(prior_of(asked, 0, 0).meta, prior_of(asked, 0, 1).meta)
 
 
 def test_controls_are_one_line(tmp_path: Path) -> None:
@@ -149,6 +177,25 @@ def test_the_page_holds_it_against_what_is_known(run: RunDirectory) -> None:
     assert "Its controls: permuted meta-features" in page
     assert f"sets of sets.gmt among the {own['top']} features on top, of 5; hypergeometric test" in page
     assert "no evidence from elsewhere" not in page  # this prior did not know the sets
+
+
+def test_curves_of_other_values_meet_where_all_splits_have_some() -> None:
+    curves = [
+        {"dependence": {"sd": {"values": values, "levels": [], "mean": [2 * v for v in values]}}}
+        for values in ([0.0, 1.0, 2.0], [1.0, 2.0, 3.0])
+    ]
+    values, levels, runs = dependence(curves)["sd"]
+    assert (values.tolist(), levels) == ([1.0, 1.5, 2.0], ())
+    assert runs.tolist() == [[2.0, 3.0, 4.0]] * 2
+
+
+def test_features_that_some_splits_lack_are_left_out() -> None:
+    learned = [
+        {"features": ["a", "b", "b is missing"], "importance": [1.0, 2.0, 3.0]},
+        {"features": ["b", "a"], "importance": [4.0, 5.0]},
+    ]
+    features, values = importances(learned)
+    assert (features, values.tolist()) == (["a", "b"], [[1.0, 2.0], [5.0, 4.0]])
 
 
 def scored(real: list[float], permuted: list[float]) -> list[str]:

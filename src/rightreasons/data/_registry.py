@@ -16,7 +16,7 @@ def names() -> tuple[str, ...]:
 
     >>> names()
     ('nhefs', 'mnist', 'fashion-mnist', 'digits', 'support2', 'flchain', 'film-reviews', 'dna-splice',
-     'gdsc-nutlin-3a', 'gdsc-trametinib', 'gdsc-venetoclax')
+     'two-moons', 'gdsc-nutlin-3a', 'gdsc-trametinib', 'gdsc-venetoclax')
     """
     return tuple(SETS)
 

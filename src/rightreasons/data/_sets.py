@@ -11,6 +11,7 @@ from rightreasons.data._digits import IDX_FILES, digits_of_sklearn, from_idx, mn
 from rightreasons.data._drug_response import WHEEL, read_drug_response
 from rightreasons.data._fetch import RemoteFile
 from rightreasons.data._film_reviews import ARCHIVE, read_film_reviews
+from rightreasons.data._moons import two_moons
 from rightreasons.data._nhefs import FILE, LABEL, read_nhefs
 from rightreasons.data._splice import RDA, read_splice
 from rightreasons.data._survival_sets import FLCHAIN, SUPPORT2, read_flchain, read_support2
@@ -92,6 +93,11 @@ def drug_entry(drug: str) -> Entry:
 
 def _remote(base: str, digests: Mapping[str, str]) -> tuple[RemoteFile, ...]:
     return tuple(RemoteFile(name, base + name, digest) for name, digest in digests.items())
+
+
+def _moons(nuisance: int) -> Fields:
+    x, y, columns = two_moons(nuisance)
+    return {"x": x, "y": y, "columns": columns, "classes": ("upper", "lower")}
 
 
 _DIGITS = tuple("0123456789")
@@ -242,6 +248,13 @@ SETS: Mapping[str, Entry] = {
             "cd $(mktemp -d) && apt-get download r-cran-mlbench && dpkg -x r-cran-mlbench_*.deb .",
             "mkdir -p {home} && cp usr/lib/R/site-library/mlbench/data/DNA.rda {home}",
         ),
+    ),
+    "two-moons": Entry(
+        description="1,000 made-up rows: x1 and x2 are two interleaved half circles with noise of .1, the class is "
+        "which of them; n1 to n200 are standard normal and say nothing.",
+        source="made by scikit-learn's make_moons and numpy, with a fixed seed; after weinberger2020",
+        licence="none: numbers of a generator",
+        package=lambda: _moons(200),
     ),
     "gdsc-nutlin-3a": drug_entry("Nutlin-3a (-)"),
     "gdsc-trametinib": drug_entry("Trametinib"),

@@ -6,7 +6,7 @@ random knowledge of the same size.
 
 import csv
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor
 from rightreasons import priors
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
+from rightreasons.data import DataSet
 
 Unknown = Literal["refuse", "drop"]
 
@@ -30,11 +31,13 @@ class Known:
         columns: positions in the map of each original column of a table; empty for other data.
         features: names of the positions; empty for other data.
         folder: what paths are relative to.
+        rows: gives the training rows as they were found, before preprocessing.
     """
 
     columns: Mapping[str, Sequence[int]]
     features: tuple[str, ...]
     folder: Path
+    rows: Callable[[], DataSet] | None = None
 
     def of(self, name: str, what: str) -> Sequence[int]:
         """Positions of a feature, or of all features of a column.

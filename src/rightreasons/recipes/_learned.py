@@ -1,15 +1,19 @@
-"""A prior learned from meta-features, as a recipe says it: a table and sets in files, matched to columns by name."""
+"""A prior learned from meta-features, as a recipe says it: a table and sets in files, statistics of training rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from rightreasons import data, priors
 from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.priors import LearnedPrior, MetaFeatures
 from rightreasons.recipes._beliefs import Belief, Known, Wrong
+
+Statistic = Literal["mean", "sd", "missing"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class Learned(Belief):
     Args:
         meta_features: a CSV file whose first column names columns (or features) of the data, each other one a
             meta-feature. All features made from a column share its row.
+        statistics: of the training rows of each split, before preprocessing, that are meta-features too: "mean" and
+            "sd" of numbers (of categories they are missing), and "missing", the share of rows without a value.
         sets: a GMT file of sets of columns, such as pathways; membership is a meta-feature each.
         smallest: sets with fewer members among the features are left out.
         largest: sets with more members are; None: those with all features.
@@ -34,6 +40,7 @@ class Learned(Belief):
     """
 
     meta_features: str | None = None
+    statistics: list[Statistic] | tuple[Statistic, ...] = ()
     sets: str | None = None
     smallest: int = 1
     largest: int | None = None
@@ -68,8 +75,8 @@ class Learned(Belief):
         """See `Belief`; controls are those of `priors.controls`."""
         if not known.features:
             raise RecipeError("learned: meta-features are of columns, and the data have none: no table.")
-        if self.meta_features is None and self.sets is None:
-            raise RecipeError("learned needs meta_features: FILE, or sets: FILE.")
+        if self.meta_features is None and self.sets is None and not self.statistics:
+            raise RecipeError("learned needs meta_features: FILE, sets: FILE, or statistics: [mean, sd].")
         try:
             meta = MetaFeatures.join(*self._parts(known))
         except InputError as error:
@@ -88,6 +95,8 @@ class Learned(Belief):
         parts = []
         if self.meta_features is not None:
             parts.append(self._of_table(_table(known.path(self.meta_features)), known, owner))
+        if self.statistics:
+            parts.append(self._of_rows(known, owner))
         if self.sets is not None:
             found = {name: set(members) for name, members in data.read_gmt(known.path(self.sets)).items()}
             named = {
@@ -116,6 +125,26 @@ class Learned(Belief):
             categorical=list(self.categorical),
             absent=self.absent,
         )
+
+    def _of_rows(self, known: Known, owner: Mapping[str, str]) -> MetaFeatures:
+        """Statistics of the column that each feature was made from."""
+        if known.rows is None:
+            raise RecipeError("learned: statistics are of rows, and there are none.")
+        rows = known.rows()
+        found = _statistics(rows)
+        position = {column.name: i for i, column in enumerate(rows.columns)}
+        of = [position[owner[feature]] for feature in known.features]
+        table = {f"{name} in training": found[name][of].tolist() for name in self.statistics}
+        return MetaFeatures.from_table(table, known.features, names=known.features)
+
+
+def _statistics(rows: data.DataSet) -> Mapping[Statistic, Float[Tensor, " columns"]]:
+    """NaN where there is none: mean and spread of categories, and of columns without a value."""
+    x = rows.x.double().clone()
+    missing = x.isnan().double().mean(0)
+    x[:, [bool(column.levels) for column in rows.columns]] = torch.nan
+    mean = x.nanmean(0)
+    return {"mean": mean, "sd": (x - mean).square().nanmean(0).sqrt(), "missing": missing}
 
 
 def _table(path: Any) -> Any:

@@ -356,10 +356,9 @@ class Recipe(Strict):
             raise ValueError(
                 f"every arm must have the same number of trials, else one is luckier; got {counts}"
             )
-        if self.compare.against is not None and self.compare.against not in names:
-            raise ValueError(
-                f"compare.against names no arm: {self.compare.against!r}. {did_you_mean(self.compare.against, names)}"
-            )
+        against, whole = self.compare.against, not any(arm.controls for arm in self.arms)
+        if whole and against is not None and against not in names:  # else controls become arms first
+            raise ValueError(f"compare.against names no arm: {against!r}. {did_you_mean(against, names)}")
         return self
 
     def of(self, arm: Arm, weight: float | None) -> "Recipe":

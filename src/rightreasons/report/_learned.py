@@ -11,6 +11,7 @@ from rightreasons.report._blocks import Figure, Section, Table, Text
 from rightreasons.report._source import Source
 from rightreasons.report._style import MUTED, RULE, Look, drawn, panels, rows_of_panels, to_svg, width_of
 from rightreasons.report._words import metric_name, number, signed
+from rightreasons.runs._learned import importances
 
 _TOP, _PANELS = 10, 8
 _LOW, _HIGH = 0.05, 0.95
@@ -76,15 +77,23 @@ def sentences(metrics: Mapping[str, Any], name: str) -> list[str]:
 
 
 def dependence(learned: Learned) -> dict[str, tuple[np.ndarray, tuple[str, ...], np.ndarray]]:
-    """For the meta-features that every split found among those that move g most: values, levels, (splits, values)."""
+    """For the meta-features that every split found among those that move g most: values, levels, (splits, values).
+
+    Where splits saw other values, as of a statistic of training rows, the values that all of them saw.
+    """
     shared = set.intersection(*(set(each["dependence"]) for each in learned))
     found = {}
     for name in learned[0]["dependence"]:
         if name in shared:
             curves = [each["dependence"][name] for each in learned]
-            if all(curve["values"] == curves[0]["values"] for curve in curves):
-                runs = np.array([curve["mean"] for curve in curves])
-                found[name] = np.array(curves[0]["values"]), tuple(curves[0]["levels"]), runs
+            if any(curve["levels"] != curves[0]["levels"] for curve in curves):
+                continue
+            grid = np.array(curves[0]["values"])
+            if any(curve["values"] != curves[0]["values"] for curve in curves):
+                low = max(min(curve["values"]) for curve in curves)
+                grid = np.linspace(low, min(max(curve["values"]) for curve in curves), len(grid))
+            runs = np.array([np.interp(grid, curve["values"], curve["mean"]) for curve in curves])
+            found[name] = grid, tuple(curves[0]["levels"]), runs
     return dict(list(found.items())[:_PANELS])
 
 
@@ -126,7 +135,7 @@ def _curve(axes: Axes, values: np.ndarray, levels: Sequence[str], runs: np.ndarr
 
 
 def _top(learned: Learned, name: str) -> Table:
-    features, values = learned[0]["features"], _values(learned)
+    features, values = importances(learned)
     mean, spread = values.mean(0), values.std(0, ddof=min(1, len(values) - 1))
     count = min(_TOP, len(features))
     on_top = np.argsort(-_sizes(learned, values), axis=1, kind="stable")[:, :count]
@@ -145,7 +154,7 @@ def _top(learned: Learned, name: str) -> Table:
 
 
 def _stability(learned: Learned) -> str:
-    values = _sizes(learned, _values(learned))
+    values = _sizes(learned, importances(learned)[1])
     if min(values.shape) < 2:
         return "One split shows no spread."
     found = stats.rank_stability(values, min(_TOP, values.shape[1]))
@@ -224,10 +233,6 @@ def _enrichment(found: Mapping[str, Any], name: str, file: str) -> Table:
 
 def _p(value: float) -> str:
     return f"{value:.1e}" if value < 0.001 else number(value)
-
-
-def _values(learned: Learned) -> np.ndarray:
-    return np.array([each["importance"] for each in learned])
 
 
 def _sizes(learned: Learned, values: np.ndarray) -> np.ndarray:

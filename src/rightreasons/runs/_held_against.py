@@ -15,6 +15,7 @@ from rightreasons import data, stats
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError, RecipeError, RightReasonsError
 from rightreasons.recipes import Recipe
+from rightreasons.runs._learned import importances
 
 _SETS_KEPT, _FEWEST, _MOST = 20, 10, 200
 _SAME = 6
@@ -59,9 +60,8 @@ class Elsewhere:
         does not. enrichment: of the features on top by the mean over splits, a twentieth of them and between 10 and
         200; fewer rather than some of several with the same g.
         """
-        features = learned[0]["features"]
+        features, values_Sp = importances(learned)
         signed = learned[0].get("signed", True)
-        values_Sp = np.array([each["importance"] for each in learned])
         found: dict[str, Any] = {"features": len(features)}
         if self.relevant is not None:
             sizes = [_rounded(_size(row, signed)) for row in values_Sp]
@@ -79,7 +79,7 @@ def held_against(recipe: Recipe, arms: Sequence[dict[str, Any]], train: data.Dat
     """Add `held_against` to the summary of every arm that learned a prior, if the recipe knows more of features."""
     for arm in arms:
         if arm["learned"]:
-            elsewhere = Elsewhere.of(recipe, arm["learned"][0]["features"], train)
+            elsewhere = Elsewhere.of(recipe, importances(arm["learned"])[0], train)
             arm["held_against"] = elsewhere and elsewhere.found(arm["learned"])
 
 

@@ -1,9 +1,11 @@
 """What a prior that learned in a fit says of features and meta-features, as plain numbers for the result file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from rightreasons import training
@@ -24,6 +26,13 @@ def learned_by(terms: Sequence[training.Term]) -> dict[str, Any]:
         if isinstance(prior, LearnedPrior) and any(p.requires_grad for p in prior.network.parameters()):
             return {"learned": _described(prior)}
     return {}
+
+
+def importances(learned: Sequence[Mapping[str, Any]]) -> tuple[list[str], Float[np.ndarray, "splits p"]]:
+    """g on each split of the features that all splits have: an indicator of missing values may be in some only."""
+    of = [dict(zip(each["features"], each["importance"], strict=True)) for each in learned]
+    features = [name for name in of[0] if all(name in each for each in of)]
+    return features, np.array([[each[name] for name in features] for each in of])
 
 
 @torch.no_grad()

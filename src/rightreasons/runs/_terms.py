@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -112,13 +113,16 @@ def _prior(recipe: Recipe, term: TermOf, train: data.DataSet, split: int) -> pri
         raise RecipeError("on: columns is for tables, and the data are none. Leave it out.")
     made = names.build("prior", name, fields)
     if isinstance(made, Belief):
-        groups = train.groups
+        groups, features = train.groups, train.feature_names
         if term.on == "columns":
-            known = Known({key: (i,) for i, key in enumerate(groups)}, tuple(groups), recipe.path_of("."))
-        else:
-            known = Known(groups, train.feature_names, recipe.path_of("."))
+            groups, features = {key: (i,) for i, key in enumerate(groups)}, tuple(groups)
+        known = Known(groups, features, recipe.path_of("."), partial(_training_rows, recipe, split))
         made = made.prior(known, _wrong(recipe, term, split))
     return priors.Grouped(made, train.groups) if term.on == "columns" else made
+
+
+def _training_rows(recipe: Recipe, split: int) -> data.DataSet:
+    return rows_of(recipe).rows(index_of(recipe, split).train)
 
 
 def _wrong(recipe: Recipe, term: TermOf, split: int) -> Wrong | None:
