@@ -206,6 +206,20 @@ def test_rows_whose_clean_map_is_all_zero_are_excluded_and_reported(name: str, x
     assert found.summary.all == pytest.approx(float(found.after[[0, *range(2, 8)]].mean()))
 
 
+def test_baselines_of_rows_follow_their_rows(x: Tensor, y: Tensor) -> None:
+    y = torch.where(
+        torch.arange(8) % 2 == 0, y, (y + 1) % 3
+    )  # four rows are left out: with two starts eight remain
+    together = rr.IntegratedGradients(baseline=rows(8, 2, 6, 6, seed=3), steps=4)
+    attack = replace(ATTACKS["rank"], restarts=2)
+    found = attack(cnn(), x, y, attribution=together, generator=generator())
+    for row in (0, 2, 4, 6):
+        assert isinstance(together.baseline, Tensor)
+        alone = rr.IntegratedGradients(baseline=together.baseline[row], steps=4)
+        maps = alone(cnn(), found.adversarial[row : row + 1], y[row : row + 1])
+        torch.testing.assert_close(found.maps[row : row + 1], maps)
+
+
 def test_maps_with_nan_are_an_error(x: Tensor, y: Tensor) -> None:
     def broken(model: nn.Module, x: Tensor, y: Tensor, **call: object) -> Tensor:
         return torch.full_like(x, torch.nan)

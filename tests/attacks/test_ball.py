@@ -92,6 +92,7 @@ def test_rows_have_their_own_generators_whatever_the_global_state() -> None:
     assert not torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -103,6 +104,9 @@ def test_rows_have_their_own_generators_whatever_the_global_state() -> None:
         ({"step_size": 0.0}, "step_size is the length of a step, positive; got 0.0"),
         ({"restarts": 2, "random_start": False}, "repeat one and the same search"),
         ({"bounds": (1.0, 0.0)}, r"bounds are \(smallest, largest\) valid value; got \(1, 0\)"),
+        ({"bounds": (0.0, None)}, r"got \(0.0, None\). Use float\('inf'\) for no end"),
+        ({"bounds": (0.0,)}, r"smallest, largest\) valid value; got \(0.0,\)"),
+        ({"mask": [False, False]}, "mask lets no feature change"),
         ({"mask": torch.zeros(3)}, "mask lets no feature change.*Was it inverted"),
     ],
 )

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from rightreasons.attacks import FGSM, PGD, Linf, Loss, Norm
-from rightreasons.core._errors import InputError, ShapeError, TargetError
+from rightreasons.attacks import FGSM, L2, PGD, Linf, Loss, Norm
+from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError, TargetError
 from tests.attacks.networks import NORMS, check_untouched, cnn, copies, generator, mlp, rows
 
 
@@ -228,3 +228,59 @@ def test_fgsm_checks_its_fields() -> None:
     assert repr(FGSM(eps=0.1, norm=Linf())) == "PGD(eps=0.1, steps=1, random_start=False)"
     with pytest.raises(InputError, match="eps is the radius"):
         FGSM(eps=-1.0)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_a_row_that_is_wrong_before_is_not_robust_because_steps_repair_it(targeted: bool) -> None:
+    def model(x: Tensor) -> Tensor:  # class 0 in a narrow pocket around 0, else class 1
+        return torch.cat([torch.zeros_like(x), x.abs() - 0.01], 1)
+
+    x, y = torch.zeros(4, 1, dtype=torch.float64), torch.full((4,), 0 if targeted else 1)
+    attack = PGD(eps=0.5, step_size=0.4, steps=2, targeted=targeted)
+    found = attack.run(model, x, y, generator=generator())
+    assert bool(found.clean.all())
+    assert bool(found.success.all())
+    assert torch.equal(found.success, (model(found.adversarial).argmax(1) == y) == targeted)
+    sign = -1 if targeted else 1
+    torch.testing.assert_close(
+        found.loss, sign * F.cross_entropy(model(found.adversarial), y, reduction="none")
+    )
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_outputs_that_are_nan_keep_no_label(label: int, outputs: int) -> None:
+    def model(x: Tensor) -> Tensor:
+        logit = (2 * label - 1) * (0.5 + (x - 0.3).sqrt())  # the label wherever there is one: NaN below .3
+        return logit if outputs == 1 else torch.cat([-logit, logit], 1)
+
+    x, y = torch.full((4, 1), 0.31, dtype=torch.float64), torch.full((4,), label)
+    found = PGD(eps=0.3, steps=4, restarts=3).run(model, x, y, generator=generator())
+    assert not bool(found.clean.any())
+    assert bool(found.success.all())
+    assert bool(model(found.adversarial).isnan().any(1).all())
+
+
+def test_a_gradient_that_is_nan_is_an_error_and_no_robustness() -> None:
+    def model(x: Tensor) -> Tensor:
+        length = x.square().sum(1, keepdim=True).sqrt()  # no derivative at 0
+        return torch.cat([1 - length, length], 1)
+
+    x, y = torch.tensor([[0.0, 0.0], [0.1, 0.1]]), torch.tensor([0, 0])
+    with pytest.raises(DifferentiabilityError, match="gradient is NaN in 1 of 2 rows.*add a small number"):
+        PGD(eps=0.1, random_start=False)(model, x, y)
+
+
+def test_an_infinite_gradient_is_the_steepest_there_is() -> None:
+    x = torch.tensor([[0.0, 0.5]])
+
+    def model(x: Tensor) -> Tensor:
+        return torch.stack([torch.zeros(len(x)), x[:, 0].sqrt() + x[:, 1]], 1)
+
+    moved = PGD(eps=0.1, steps=1, norm=L2(), random_start=False)(model, x, torch.tensor([0]))
+    torch.testing.assert_close(moved, x + torch.tensor([[0.1, 0.0]]), atol=1e-6, rtol=0)
+
+
+def test_chunks_hold_a_row_at_least() -> None:
+    with pytest.raises(InputError, match="chunk must be a positive integer; got 0"):
+        PGD(eps=0.1)(mlp(), rows(3, 6), torch.tensor([0, 1, 2]), chunk=0)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.attacks._norms import Linf, Norm
-from rightreasons.core._errors import InputError, ShapeError
+from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._inputs import check_inputs
 
 Bounds = tuple[float | Tensor, float | Tensor]
@@ -66,7 +66,18 @@ class Ball:
     def step(
         self, point: Float[Tensor, "N *F"], gradient: Float[Tensor, "N *F"], size: float
     ) -> Float[Tensor, "N *F"]:
-        """One step uphill of length `size`, a share of the radius."""
+        """One step uphill of length `size`, a share of the radius.
+
+        Raises:
+            DifferentiabilityError: the gradient is NaN.
+        """
+        if bool(gradient.isnan().any()):
+            raise DifferentiabilityError(
+                f"the gradient is NaN in {int(gradient.isnan().flatten(1).any(1).sum())} of {len(gradient)} rows, so "
+                "the search has no direction there and its failure would look like robustness. Roots and norms have no "
+                "derivative at 0: add a small number inside, as in (x.square().sum(1) + 1e-12).sqrt()."
+            )
+        gradient = gradient.nan_to_num()  # infinite: the steepest there is
         u = self.offset(point) + size * self.norm.steepest(gradient * self.eps)
         return self.place(self.norm.project(u))
 
@@ -118,10 +129,14 @@ class Search:
             )
         if self.bounds is not None:
             self._check_bounds(self.bounds)
-        if self.mask is not None and not bool(self.mask.bool().any()):
+        if self.mask is not None and not bool(torch.as_tensor(self.mask).any()):
             raise InputError("mask lets no feature change; it is True where features may. Was it inverted?")
 
     def _check_bounds(self, bounds: Bounds) -> None:
+        if len(bounds) != 2 or any(bound is None for bound in bounds):
+            raise InputError(
+                f"bounds are (smallest, largest) valid value; got {bounds!r}. Use float('inf') for no end."
+            )
         low, high = (torch.as_tensor(b, dtype=torch.float64) for b in bounds)
         if not bool((low < high).all()):
             raise InputError(
@@ -155,7 +170,7 @@ class Search:
             radius.double() > exact, torch.nextafter(radius, torch.zeros_like(radius)), radius
         )
         if self.mask is not None:
-            radius = radius * _fitted(self.mask.bool(), x, "mask")
+            radius = radius * _fitted(torch.as_tensor(self.mask).bool(), x, "mask")
         low, high = (None, None) if self.bounds is None else self._bounds(x, self.bounds)
         return Ball(x.detach(), radius, self.norm, low, high)
 

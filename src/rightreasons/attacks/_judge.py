@@ -1,8 +1,8 @@
 """Maps of the true model, by which an attack is judged, and of the surrogate, by which it climbs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -41,6 +41,13 @@ class Judge:
     def __post_init__(self) -> None:
         self._fresh = torch.Generator().manual_seed(self.seed)
 
+    def _of_rows(self, method: Callable[..., Any], x: Tensor, index: Tensor) -> Callable[..., Any]:
+        """The method with the baselines of these rows, where each row of the batch has its own."""
+        baseline = getattr(method, "baseline", None)
+        if not isinstance(baseline, Tensor) or baseline.dim() != x.dim() or len(baseline) != self.rows.batch:
+            return method
+        return replace(cast(Any, method), baseline=baseline[index.to(baseline.device)])
+
     def keeps_label(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
         """Rows of x that the true model predicts as their label."""
         return labels.of(index).predicted(predict(self.predictor, x, self.rows, index, self.chunk))
@@ -56,7 +63,7 @@ class Judge:
         """Maps on the true model, detached; the draws of a random method are the same at every call."""
         if len(x) == 0:
             return x
-        maps = self.attribution(
+        maps = self._of_rows(self.attribution, x, index)(
             self.explained,
             x,
             labels.of(index).target,
@@ -68,7 +75,7 @@ class Judge:
 
     def climbable(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
         """Maps on the surrogate, with a graph to x."""
-        maps = self.direction(
+        maps = self._of_rows(self.direction, x, index)(
             self.climbed,
             x,
             labels.of(index).target,

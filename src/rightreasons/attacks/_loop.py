@@ -16,6 +16,7 @@ from rightreasons.attacks._ball import Ball, Search, row_generators
 from rightreasons.attacks._judge import Judge
 from rightreasons.attacks._predictions import Counter, Labels, Rows, predict
 from rightreasons.attacks._result import AttackEvaluations, AttributionAttackResult, Status
+from rightreasons.attribution._attribution import positive
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
@@ -132,6 +133,7 @@ def search(
     model_kwargs: Mapping[str, Any] | None = None,
 ) -> AttributionAttackResult:
     """As `AttributionAttack.__call__`; `aimless` replaces every direction by a random one."""
+    positive("chunk", chunk)
     ball, rows = attack.ball(x), Rows(model_kwargs, len(x))
     generators = row_generators(len(x) + 1, generator)
     counters = tuple(Counter() for _ in AttackEvaluations._fields)

@@ -12,6 +12,7 @@ from rightreasons.attacks._ball import Ball, Bounds, Search, row_generators
 from rightreasons.attacks._losses import Loss, row_losses
 from rightreasons.attacks._norms import Linf, Norm
 from rightreasons.attacks._predictions import Counter, Labels, Rows, predict
+from rightreasons.attribution._attribution import positive
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
@@ -45,7 +46,9 @@ class PGD(Search):
         x <- project(x + step_size * steepest(d loss(f(x), y) / d x))
 
     All restarts of all rows run as one batch. Kept is, for each row, the iterate after a step that is a success, and
-    among several the one with the largest loss. Cost: steps + 1 forward and steps backward passes of restarts rows.
+    among several the one with the largest loss; the input, where only that is a success.
+
+    Cost: steps + 1 forward and steps backward passes of restarts rows.
 
     Args:
         eps: radius in units of the inputs, a number or a tensor (*F).
@@ -114,6 +117,7 @@ class PGD(Search):
             chunk: most model rows in one forward pass; None: all rows and restarts at once.
             model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
         """
+        positive("chunk", chunk)
         ball, rows = self.ball(x), Rows(model_kwargs, len(x))
         counter, generators = Counter(), row_generators(len(x), generator)
         with explaining(model, second_order=False) as network:
@@ -128,7 +132,11 @@ class PGD(Search):
             ]
         adversarial, loss, success = (torch.cat(p) for p in zip(*parts, strict=True))
         clean = self._succeeded(outputs, labels)
-        return PredictionAttack(adversarial, success, clean, loss, counter.rows)
+        # The input itself is in the ball: a row that fails there is not robust because every step repaired it.
+        enough = clean & ~success
+        adversarial = torch.where(enough.reshape(-1, *(1,) * (x.dim() - 1)), ball.x, adversarial)
+        loss = torch.where(enough, self._losses(outputs, labels), loss)
+        return PredictionAttack(adversarial, success | clean, clean, loss, counter.rows)
 
     def _block(
         self,
@@ -158,6 +166,8 @@ class PGD(Search):
                 best_success = best_success | success
             if not last:
                 (gradient,) = score_gradients(losses, [leaf])
+                # Where outputs are NaN the label is lost and no gradient is left: the row stays there.
+                gradient[outputs.reshape(len(outputs), -1).isnan().any(1)] = 0
                 point = ball.step(point, gradient, self.step_share())
         return self._best_restarts(best, best_loss, best_success)
 

@@ -101,10 +101,11 @@ class Labels:
         return Labels(self.y[index], self.classes)
 
     def predicted(self, outputs: Tensor) -> Bool[Tensor, "N"]:
-        """Whether each row is predicted to have its label."""
+        """Whether each row is predicted to have its label; one whose outputs are NaN is not."""
         if self.classes == 1:
-            return (outputs.reshape(len(outputs)) > 0).long() == self.y
-        return outputs.argmax(1) == self.y
+            logits = outputs.reshape(len(outputs))
+            return ((logits > 0).long() == self.y) & ~logits.isnan()
+        return (outputs.argmax(1) == self.y) & ~outputs.isnan().any(1)
 
 
 def predict(model: Model, x: Tensor, rows: Rows, index: Tensor, chunk: int | None) -> Tensor:
