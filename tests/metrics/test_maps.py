@@ -1,8 +1,11 @@
+from functools import partial
+
 import pytest
 import torch
+from torch import Tensor
 
-from rightreasons.core._errors import ShapeError
-from rightreasons.metrics import channel_sum, spearman, topk_mask
+from rightreasons.core._errors import InputError, ShapeError
+from rightreasons.metrics import channel_sum, spearman, topk_intersection, topk_mask
 
 
 def test_channel_sum_of_images_and_volumes():
@@ -38,6 +41,28 @@ def test_what_reduce_returns_has_rows_and_positions(reduce):
         ShapeError, match=r"reduce= must return one value for each position, \(B, \*space\) with B = 3"
     ):
         spearman(torch.rand(3, 4, 5), torch.rand(3, 4, 5), reduce=reduce)
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_what_reduce_returns_has_an_order():
+    blank = torch.zeros(3, 2, 4, 4)
+    blank[1:] = 1
+
+    def shares(maps: Tensor) -> Tensor:
+        return maps.sum(1) / maps.flatten(1).sum(1).reshape(-1, 1, 1)
+
+    for metric in (spearman, partial(topk_intersection, k=2)):
+        with pytest.raises(
+            InputError, match="NaN or infinite entries after reduce= in 1 of 3 rows, first in row 0"
+        ):
+            metric(blank, torch.rand(3, 2, 4, 4), reduce=shares)
+        with pytest.raises(InputError, match="after reduce= in 3 of 3 rows"):
+            metric(torch.full((3, 2, 4, 4), 3e38), torch.rand(3, 2, 4, 4))  # the sum over channels overflows
+        for reduce, dtype in ((lambda maps: maps.argmax(1), "int64"), (lambda maps: maps.sum(1) > 1, "bool")):
+            with pytest.raises(
+                InputError, match=rf"reduce= must return floating-point values; got torch.{dtype}"
+            ):
+                metric(blank, blank, reduce=reduce)
 
 
 def test_a_large_sum_is_not_taken_for_an_infinite_entry():

@@ -35,6 +35,11 @@ def test_large_maps_in_single_precision_equal_scipy():
     assert float(spearman(a, b)) == pytest.approx(expected, abs=2e-6)
 
 
+def test_a_single_position_has_no_order():
+    for metric in (spearman, kendall, lens_spearman, lens_kendall):
+        assert metric(torch.rand(2, 1), torch.rand(2, 1)).isnan().all()
+
+
 def test_reversed_order_gives_minus_one():
     a = torch.rand(3, 11)
     assert spearman(a, -a).tolist() == [-1, -1, -1]

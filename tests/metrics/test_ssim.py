@@ -20,6 +20,13 @@ def test_constant_maps_are_compared_with_a_data_range_only():
     assert ssim(a, b, data_range=1.0).tolist() == [1.0]
 
 
+def test_far_from_zero_single_precision_says_the_same():
+    a, b = 1000 + torch.rand(2, 3, 20, 20, dtype=torch.float64)
+    exact = ssim(a, b, data_range=1.0)
+    # 1000 in single precision is right to 6e-5 of the range.
+    torch.testing.assert_close(ssim(a.float(), b.float(), data_range=1.0).double(), exact, rtol=0, atol=1e-3)
+
+
 def test_is_differentiable():
     a, b = torch.rand(2, 1, 6, 6, dtype=torch.float64)
     torch.autograd.gradcheck(
@@ -42,9 +49,11 @@ def test_bad_arguments():
         ssim(a, a)
     with pytest.raises(InputError, match="ssim: window is a radius"):
         ssim(a, a, window=-1)
-    with pytest.raises(InputError, match=r"ssim: sigma must be positive; got 0.0"):
+    with pytest.raises(InputError, match=r"ssim: sigma must be positive and finite; got 0.0"):
         ssim(a, a, window=1, sigma=0.0)
-    with pytest.raises(InputError, match=r"ssim: data_range must be positive; got -1.0"):
+    with pytest.raises(InputError, match=r"ssim: data_range must be positive and finite; got -1.0"):
         ssim(a, a, window=1, data_range=-1.0)
+    with pytest.raises(InputError, match=r"ssim: data_range must be positive and finite; got inf"):
+        ssim(a, a, window=1, data_range=float("inf"))
     with pytest.raises(ShapeError, match=r"ssim takes maps over 1, 2 or 3 dimensions"):
         ssim(torch.rand(1, 3, 3, 3, 3), torch.rand(1, 3, 3, 3, 3), window=1, reduce=None)

@@ -76,3 +76,11 @@ def test_bad_arguments():
         dilate(mask[0], 1)
     with pytest.raises(ShapeError, match=r"dilate: windows over a graph of 3 nodes need maps \(B, 3\)"):
         dilate(mask, 1, feature_graph(1 - torch.eye(3)))
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_graphs_are_made_before():
+    with pytest.raises(
+        InputError, match=r"dilate: graph= is made by rightreasons.priors.feature_graph.*got Tensor"
+    ):
+        dilate(torch.ones(1, 3).bool(), 1, torch.ones(3, 3))

@@ -62,20 +62,22 @@ def checked_maps(maps: Shaped[Tensor, "..."], metric: str, reduce: Reduce) -> Fl
             f"{metric} takes maps (B, ...) with at least one row and one position; got {tuple(maps.shape)}. A single "
             "map needs a batch dimension: maps[None]."
         )
-    # The sum is finite only if every entry is; the entries are looked at one by one only if it is not.
-    if not torch.isfinite(maps.detach().sum()):
-        _refuse_non_finite(maps.detach(), metric)
+    _refuse_non_finite(maps, metric)
     maps = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
     return maps if reduce is None else _reduced(maps, metric, reduce)
 
 
-def _refuse_non_finite(maps: Tensor, metric: str) -> None:
+def _refuse_non_finite(maps: Tensor, metric: str, after: str = "") -> None:
+    maps = maps.detach()
+    # The sum is finite only if every entry is; the entries are looked at one by one only if it is not.
+    if torch.isfinite(maps.sum()):
+        return
     bad_B = (~torch.isfinite(maps)).flatten(1).any(1)
     if bad_B.any():
         raise InputError(
-            f"{metric} got maps with NaN or infinite entries in {int(bad_B.sum())} of {len(maps)} rows, first in row "
-            f"{int(bad_B.nonzero()[0])}; they have no order. Look for NaN in the inputs, a diverged model, or an "
-            "overflow in half precision, or leave those rows out and count them."
+            f"{metric} got maps with NaN or infinite entries{after} in {int(bad_B.sum())} of {len(maps)} rows, "
+            f"first in row {int(bad_B.nonzero()[0])}; they have no order. Look for NaN in the inputs, a diverged "
+            "model, or an overflow in half precision, or leave those rows out and count them."
         )
 
 
@@ -86,12 +88,22 @@ def _reduced(maps: Tensor, metric: str, reduce: Callable[[Tensor], Tensor]) -> T
         raise ShapeError(
             f"{metric}: reduce= must return one value for each position, (B, *space) with B = {len(maps)}; got {got}."
         )
+    if not reduced.is_floating_point():
+        raise InputError(
+            f"{metric}: reduce= must return floating-point values; got {reduced.dtype}. Add .float()."
+        )
+    if reduced is not maps:
+        _refuse_non_finite(reduced, metric, " after reduce=")
     return reduced
 
 
 def checked_space(maps: Shaped[Tensor, "..."], metric: str, graph: FeatureGraph | None = None) -> None:
     """Raise unless windows make sense: 1 to 3 dimensions, or the nodes of the graph."""
     if graph is not None:
+        if not isinstance(graph, FeatureGraph):
+            raise InputError(
+                f"{metric}: graph= is made by rightreasons.priors.feature_graph(adjacency); got {type(graph).__name__}."
+            )
         if maps.ndim != 2 or maps.shape[1] != graph.nodes:
             raise ShapeError(
                 f"{metric}: windows over a graph of {graph.nodes} nodes need maps (B, {graph.nodes}); got "

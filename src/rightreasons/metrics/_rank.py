@@ -214,5 +214,7 @@ def _kendall(a: Float[Tensor, "B n"], b: Float[Tensor, "B n"]) -> Float[Tensor, 
         from scipy.stats import kendalltau
     except ImportError as error:
         raise MissingExtraError("kendall needs scipy: pip install 'rightreasons[train]'") from error
+    if a.shape[1] == 1:  # no pair to compare, of which scipy would warn
+        return torch.full_like(a[:, 0], torch.nan)
     taus = [kendalltau(*rows)[0] for rows in zip(a.cpu().numpy(), b.cpu().numpy(), strict=True)]
     return torch.tensor(taus, dtype=a.dtype, device=a.device)

@@ -3,6 +3,8 @@
 Legend: B rows, S shape of the space, m moments.
 """
 
+from math import inf
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -62,8 +64,8 @@ def ssim(
     """
     checked_window(window, "ssim")
     for name, value in (("sigma", sigma), ("data_range", data_range)):
-        if value is not None and not value > 0:
-            raise InputError(f"ssim: {name} must be positive; got {value!r}.")
+        if value is not None and not 0 < value < inf:
+            raise InputError(f"ssim: {name} must be positive and finite; got {value!r}.")
     a, b = checked_pair(a, b, "ssim", reduce)
     checked_space(a, "ssim")
     if min(a.shape[1:]) < 2 * window + 1:
@@ -83,12 +85,18 @@ def _unit_range(maps: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
 
 
 def _similarity(a: Tensor, b: Tensor, window: int, sigma: float, data_range: float) -> Float[Tensor, "B"]:
-    moments_mBS = torch.stack([a, b, a * a, b * b, a * b])
-    mean_a, mean_b, square_a, square_b, both = _gaussian(moments_mBS, window, sigma)
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
-    means = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    # Variances are of maps around their own level: far from 0, differences of squares would be rounding.
+    space = tuple(range(1, a.ndim))
+    level_a, level_b = (maps.detach().mean(space, keepdim=True) for maps in (a, b))
+    a, b = a - level_a, b - level_b
+    mean_a, mean_b, square_a, square_b, both = _gaussian(
+        torch.stack([a, b, a * a, b * b, a * b]), window, sigma
+    )
     spread = (square_a - mean_a**2) + (square_b - mean_b**2)
     structure = (2 * (both - mean_a * mean_b) + c2) / (spread + c2)
+    mean_a, mean_b = mean_a + level_a, mean_b + level_b
+    means = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     return (means * structure).flatten(1).mean(1)
 
 
