@@ -16,6 +16,14 @@ def test_columns_with_their_kind_and_what_is_missing() -> None:
     ]
 
 
+def test_numbers_that_are_names_are_pointed_out() -> None:
+    x = torch.stack([torch.arange(30), torch.arange(30) // 3], dim=1).float()
+    columns = (Column("row"), Column("patient_id"))
+    lines = outline(DataSet("visits", x, torch.zeros(30), columns=columns)).splitlines()[2:]
+    assert lines[0].endswith("names rows? Then say so: id")
+    assert lines[1].endswith("names what rows belong to? Then say so: group")
+
+
 @pytest.mark.parametrize(
     ("fields", "label"),
     [

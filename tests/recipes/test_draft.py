@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rightreasons import runs
@@ -48,6 +49,24 @@ def test_what_cannot_be_used_is_left_out_with_the_reason(table: Path) -> None:
     assert recipe.data.missing == ["unknown", "<0.5"]
     assert "- notes # holds 60 different texts in 60 rows" in text
     assert "- <0.5 # in column crp: taken for no value" in text
+
+
+def test_numbers_that_are_names_are_no_features(table: Path) -> None:
+    lines = AWKWARD.splitlines()
+    rows = [f"{i},{i // 2},{900 - i},{line}" for i, line in enumerate(lines[1:])]
+    table.write_text("\n".join(["visit,patient_id,receipt_id," + lines[0], *rows]) + "\n")
+    recipe = parse(draft(table, target="ill", drop=["who"]))
+    assert (recipe.data.id, recipe.data.group) == ("visit", "patient_id")
+    assert recipe.data.drop == ["who", "day", "notes", "receipt_id"]
+    assert parse(draft(table, target="ill", drop=["who"], id="receipt_id")).data.id == "receipt_id"
+
+
+def test_many_rows_take_fewer_epochs(tmp_path: Path) -> None:
+    rows = torch.randn(50_000, generator=torch.Generator().manual_seed(0)).tolist()
+    for count in (1000, 50_000):
+        (tmp_path / "x.csv").write_text("x,y\n" + "".join(f"{x},{int(x > 0)}\n" for x in rows[:count]))
+        training = parse(draft(tmp_path / "x.csv", target="y")).training
+        assert training.epochs == (150 if count == 1000 else 34)
 
 
 def test_paths_are_relative_to_where_the_recipe_will_be(table: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rightreasons.data._dataset import SURVIVAL, Column, DataSet
 from rightreasons.data._drug_response import Alterations
 from rightreasons.data._fetch import data_folder
 from rightreasons.data._gene_knowledge import gene_annotation, reactome, read_gmt
+from rightreasons.data._identifiers import identifiers
 from rightreasons.data._images import corrupt, rescale
 from rightreasons.data._masks import read_masks
 from rightreasons.data._outline import outline
@@ -51,6 +52,7 @@ __all__ = [
     "drug_response",
     "fetch",
     "gene_annotation",
+    "identifiers",
     "lexicon",
     "load",
     "names",

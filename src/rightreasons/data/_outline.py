@@ -4,8 +4,14 @@ import torch
 from torch import Tensor
 
 from rightreasons.data._dataset import SURVIVAL, DataSet
+from rightreasons.data._identifiers import identifiers
 
 _MOST_LEVELS = 6
+_IDENTIFIER = {
+    None: "",
+    "id": ", names rows? Then say so: id",
+    "group": ", names what rows belong to? Then say so: group",
+}
 
 
 def outline(data: DataSet) -> str:
@@ -33,11 +39,14 @@ def outline(data: DataSet) -> str:
             "parts: " + ", ".join(f"{part} {data.parts.count(part):,}" for part in dict.fromkeys(data.parts))
         )
     width = max((len(name) for name in data.feature_names), default=0)
+    names = identifiers(data)
     for i, column in enumerate(data.columns):
         values = data.x[:, i]
         missing = int(values.isnan().sum())
         absent = f", {missing:,} missing ({_share(missing, data)})" if missing else ""
-        lines.append(f"  {column.name:{width}}  {_values(values, column.levels)}{absent}")
+        lines.append(
+            f"  {column.name:{width}}  {_values(values, column.levels)}{absent}{_IDENTIFIER[names.get(column.name)]}"
+        )
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from rightreasons.core._errors import DataError
 from rightreasons.data import ColumnsError, NotNumbersError
 
 _SMALL = 2000  # training rows up to which an epoch is one step
+_STEPS = 4000  # of a fit, about: on many rows fewer epochs do
 _FEW_TEXTS = 3  # different ones among numbers that may stand for no value
 
 
@@ -96,6 +97,9 @@ def draft(
     except ColumnsError as error:
         columns.learn(error)
         found = data.read(path, **options, **columns.options())
+    if named := _identifiers(path, found):
+        options |= columns.identify(named, options)
+        found = data.read(path, **options, **columns.options())
     if not found.labelled:
         table = found.columns and Path(path).suffix != ".h5ad"  # whose labels are not among the features
         named = f" Its columns: {', '.join(found.feature_names[:30])}." if table else ""
@@ -105,6 +109,11 @@ def draft(
     home = Path(path).resolve().parent if folder is None else Path(folder).resolve()
     where = Path(os.path.relpath(Path(path).resolve(), home)).as_posix()
     return _text(where, found, options, columns)
+
+
+def _identifiers(path: str | Path, found: data.DataSet) -> dict[str, Any]:
+    """Columns of a table that name something; the columns of an .h5ad are genes, whose rows have names of their own."""
+    return {} if Path(path).suffix == ".h5ad" else dict(data.identifiers(found))
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,16 @@ class _Columns:
             else:
                 self.drop[name] = str(problem).split(" of ", 1)[-1].split(" ", 1)[-1].split(". ")[0]
 
+    def identify(self, names: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, str]:
+        """Fields `id` and `group` where nothing is said yet; further columns that name something are left out."""
+        found: dict[str, str] = {}
+        for name, field in names.items():
+            if field in options or field in found:
+                self.drop[name] = "its numbers are names"
+            else:
+                found[field] = name
+        return found
+
     def lines(self) -> list[str]:
         """Of the recipe."""
         if not self.drop:
@@ -146,10 +165,18 @@ def _listed(key: str, reasons: Mapping[str, str]) -> list[str]:
     return [f"  {key}:", *lines]
 
 
+_MEANING = {
+    "id": " # names rows: no feature",
+    "group": " # rows of one stay together, in training or in test",
+}
+
+
 def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _Columns) -> str:
     kind = _kind(found)
-    large = 0.6 * len(found) > _SMALL and found.labels != data.SURVIVAL
+    rows = 0.6 * len(found)
+    large = rows > _SMALL and found.labels != data.SURVIVAL
     batch = kind.batch_size or (256 if large else None)
+    epochs = min(kind.epochs, max(5, round(_STEPS * (batch or rows) / rows)))
     lines = [
         f"# {path}, as `rightreasons init` found it. Change what you know better, then:",
         "#   rightreasons train THIS_FILE",
@@ -158,7 +185,7 @@ def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _
         "",
         "data:",
         f"  path: {_yaml(path)} # relative to this file",
-        *(f"  {key}: {_yaml(value)}" for key, value in options.items()),
+        *(f"  {key}: {_yaml(value)}{_MEANING.get(key, '')}" for key, value in options.items()),
         *(columns.lines() if found.columns else []),
         *(f"  # {line}" for line in data.outline(found).splitlines()[1:2]),
         *_split_lines(found),
@@ -166,11 +193,11 @@ def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _
         f"model: {kind.model} # or cnn, resnet, gru, transformer, or module:factory for a network of your own",
         "",
         "training:",
-        f"  epochs: {kind.epochs}",
+        f"  epochs: {epochs}",
         f"  batch_size: {_yaml(batch)} # null: all training rows at once, so that priors see them all",
         "  optimizer: {name: adam, lr: 1.0e-3}",
         *_REGRESSION[: found.task()[0] == "regression"],
-        f"  patience: {max(10, kind.epochs // 5)} # epochs without a better validation score before stopping",
+        f"  patience: {max(10, epochs // 5)} # epochs without a better validation score before stopping",
         "",
         "# Each arm gets as many trials on each split: arms without weights start from as many initialisations.",
         "arms:",

@@ -1,0 +1,45 @@
+"""Numbers that are names: what a column of a table counts or identifies is no measurement."""
+
+import re
+from typing import Literal
+
+from torch import Tensor
+
+from rightreasons.data._dataset import DataSet
+
+_NAMED = re.compile(r"(?i:(?:^|[\W_])(?:id|identifier))$|[a-z]I[dD]$")
+_FEWEST = 20  # rows; among fewer, whole numbers are all different by chance
+
+
+def identifiers(data: DataSet) -> dict[str, Literal["id", "group"]]:
+    """Columns of numbers that name rows ("id"), or what rows belong to ("group").
+
+    Those that count the rows, in any order, and whole numbers in columns called "id", "patient_id" or alike.
+    A column is of rows if its numbers are all different in single precision; a group for each row does no harm.
+
+    Cost: a sort of each column of whole numbers.
+
+    >>> import torch
+    >>> from rightreasons.data import Column
+    >>> x = torch.stack([torch.arange(30) + 500, torch.arange(30) // 2], dim=1).float()
+    >>> identifiers(DataSet("visits", x, x[:, 0], columns=(Column("number"), Column("patient_id"))))
+    {'number': 'id', 'patient_id': 'group'}
+    """
+    found: dict[str, Literal["id", "group"]] = {}
+    if len(data) < _FEWEST:
+        return found
+    for i, column in enumerate(data.columns):
+        values = data.x[:, i].double()
+        if column.levels or not _whole(values):
+            continue
+        steps = values.sort().values.diff()
+        different = bool((steps > 0).all())
+        if bool((steps == 1).all()) or (different and _NAMED.search(column.name)):
+            found[column.name] = "id"
+        elif _NAMED.search(column.name):
+            found[column.name] = "group"
+    return found
+
+
+def _whole(values: Tensor) -> bool:
+    return bool((values == values.round()).all())  # NaN, a missing value, is not equal to itself
