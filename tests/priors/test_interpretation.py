@@ -51,6 +51,26 @@ def test_a_number_keeps_its_unit_and_the_curve_its_sign():
     torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-5, rtol=1e-5)
 
 
+def test_runs_whose_meta_features_have_other_units_are_read_in_their_own():
+    far = {**TABLE, "size": [101.0, 2.0, 4.0, 8.0, 5.0]}  # as a statistic of other training rows may be
+    other = LearnedPrior(MetaFeatures.from_table(far, NAMES, names=NAMES), Known())
+    both = partial_dependence([prior(), other], "size", points=5)
+    alone = partial_dependence(other, "size", points=5)
+    column = other.meta_features.columns[0]
+    expected = ((both.values - column.centre) / column.scale) ** 2
+    torch.testing.assert_close(both.runs[1] - both.runs[1, 0], expected - expected[0])
+    assert both.values[-1] == pytest.approx(8.0)
+    assert alone.values[-1] == pytest.approx(101.0)
+
+
+def test_without_signs_the_largest_g_are_on_top():
+    made = prior(-1.0)
+    made.signed = False
+    importance = made.importance().detach()
+    assert importance.abs().argmax() != importance.argmax()
+    assert top_features(made, k=1)[0].feature == NAMES[int(importance.argmax())]
+
+
 def test_a_category_moves_as_a_whole():
     found = partial_dependence(prior(), "kind")
     assert found.levels == ("x", "y", "z")
@@ -116,6 +136,8 @@ def test_refusals():
     moved = made.on(made.meta_features.aligned(NAMES[::-1]))
     with pytest.raises(InputError, match="about different features, whose g cannot be averaged"):
         top_features([made, moved])
+    with pytest.raises(InputError, match="about different features"):
+        partial_dependence([made, moved], "size")
     with pytest.raises(InputError, match="k must lie in 1..5, the number of features; got 9"):
         top_features(made, k=9)
     with pytest.raises(InputError, match="references counts features, at least 1; got 0"):

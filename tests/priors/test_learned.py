@@ -97,10 +97,16 @@ def test_repr_tells_meta_features_apart_so_that_a_run_does_not_resume_on_others(
             {"network": "forest"},
             "network must be 'linear', 'mlp', 'constant', 'zero' or a module; got 'forest'",
         ),
+        (
+            {"meta_features": torch.zeros(3, 2)},
+            "must be MetaFeatures, which know the features' names; got Tensor",
+        ),
+        ({"signed": "no"}, "signed must be True or False; got 'no'"),
         ({"distance": "l3"}, "distance must be one of 'l1', 'l2'; got 'l3'"),
         ({"level": "batch"}, "level must be one of 'sample', 'global'; got 'batch'"),
     ],
 )
+@pytest.mark.usefixtures("without_type_checks")
 def test_refusals(arguments, message):
     with pytest.raises(InputError, match=message):
         LearnedPrior(**{"meta_features": meta(), **arguments})

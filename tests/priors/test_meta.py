@@ -51,6 +51,17 @@ def test_missing_numbers_become_the_mean_and_are_marked_once_for_each_pattern():
     assert (meta.columns[0].centre, meta.columns[0].scale) == (4.0, pytest.approx(np.std([1, 3, 8])))
 
 
+def test_empty_text_is_missing_and_texts_of_numbers_can_be_categories():
+    meta = MetaFeatures.from_table(
+        {"place": ["x", "", "y", "x"], "chromosome": ["1", "X", "2", "1"]},
+        GENES,
+        names=GENES,
+        categorical=["chromosome"],
+    )
+    assert meta.names[:5] == ("place=x", "place=y", "chromosome=1", "chromosome=2", "chromosome=X")
+    assert column(meta, "place is missing") == [0, 1, 0, 0]
+
+
 def test_codes_can_be_categories():
     meta = MetaFeatures.from_table(
         {"chromosome": [1, 2.0, 2, 1]}, GENES, names=GENES, categorical=["chromosome"]
@@ -84,6 +95,14 @@ def test_features_without_a_row_are_refused_or_imputed():
         ({"a": ["x", "x", "x", "x"]}, "'a=x' is 1 for all of the 4 features"),
         ({"a": [math.nan] * 4}, "'a' has no value for any of the 4 features"),
         ({"a": [1, 2, math.inf, 3]}, "'a' holds infinite values"),
+        ({"a": [1e300, 2, 1e308, 3]}, "'a' holds infinite values, or such large ones"),
+        (
+            {"a": ["1.5", "2", "n.d.", "7"]},
+            "'a' holds numbers written as text, such as '1.5', next to 'n.d.'. Convert",
+        ),
+        ({"a": ["1", "2", "X", "2"]}, r"If they stand for categories, say categorical=\['a'\]"),
+        ({"a": ["", "  ", None, math.nan]}, "'a' has no value for any of the 4 features"),
+        ({}, "needs at least one column, a meta-feature; got none but names"),
         ({"a": [1, "x", 2, 3]}, "'a' holds neither numbers only nor text only, such as 1"),
     ],
 )
@@ -122,6 +141,18 @@ def test_texts_of_which_there_are_too_many():
         ({"names": ["1", "2", "3", "4"]}, InputError, "no row of the table is about a feature.*rows like"),
         ({"names": GENES[:3]}, ShapeError, "'a' must have one value for each of the 3 rows; got shape .4,."),
         ({"categorical": ["b"]}, InputError, "categorical names no column .'b'.*Columns: .'a'."),
+        (
+            {"categorical": "a"},
+            InputError,
+            r"categorical is a list of columns; got the text 'a'. Say \['a'\]",
+        ),
+        ({"names": ["tp53", "KRAS", "MYC", "EGFR"]}, InputError, "did 'tp53' mean 'TP53'"),
+        ({"names": ["TP53 ", "KRAS", "MYC", "EGFR"]}, InputError, "did 'TP53 ' mean 'TP53'"),
+        (
+            {"table": pd.DataFrame({"gene": GENES, "a": [1, 2, 3, 4]}), "names": None},
+            InputError,
+            r"rows like \['0', '1', '2'\]. Column 'gene' has them: table.set_index\('gene'\)",
+        ),
         ({"unmatched": "drop"}, InputError, "unmatched must be one of .*got 'drop'"),
         ({"absent": "drop"}, InputError, "absent must be one of .*got 'drop'"),
     ],
@@ -161,6 +192,19 @@ def test_sets_are_memberships():
         MetaFeatures.from_sets({"repair": ["7157"]}, GENES)
 
 
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ([["TP53", "MYC"]], "sets are a mapping from name to members, .*; got list"),
+        ({"repair": "TP53"}, "sets are a mapping from name to members, .*; got text as members of 'repair'"),
+    ],
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_sets_that_cannot_be_used(sets, message):
+    with pytest.raises(InputError, match=message):
+        MetaFeatures.from_sets(sets, GENES)
+
+
 def test_a_graph_as_meta_features():
     weights = torch.zeros(5, 5)
     for i, j, w in ((0, 1, 2.0), (0, 2, 1.0), (1, 2, 1.0), (2, 3, 4.0)):
@@ -177,6 +221,16 @@ def test_a_graph_as_meta_features():
         (near - np.mean(near)) / np.std(near), rel=1e-5
     )
     assert column(meta, "degree of neighbours is missing") == [0, 0, 0, 0, 1]  # e is isolated
+
+
+def test_graphs_in_other_forms():
+    path = {"a": ["b"], "b": ["a", "c"], "c": ["b"]}
+    adjacency = torch.tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    expected = MetaFeatures.from_graph(feature_graph(adjacency), list("abc")).values
+    assert torch.equal(MetaFeatures.from_graph(adjacency, list("abc")).values, expected)
+    networkx = pytest.importorskip("networkx")
+    found = MetaFeatures.from_graph(networkx.Graph(path), ["c", "b", "a"])  # matched by name
+    torch.testing.assert_close(found.aligned(list("abc")).values, expected)
 
 
 def test_graphs_that_cannot_be_used():

@@ -36,7 +36,8 @@ def expanded(
 ) -> tuple[list[MetaColumn], Float[np.ndarray, "p n"], Bool[np.ndarray, " p"]]:
     """Columns made from an original one, their values, and where it is missing.
 
-    Raises: InputError if it is constant, all missing, infinite, of mixed kinds, or has too many categories.
+    Raises: InputError if it is constant, all missing, infinite, of mixed kinds, numbers written as text, or has too
+        many categories.
     """
     missing = np.array([_is_missing(value) for value in values], dtype=bool)
     there = values[~missing]
@@ -45,7 +46,10 @@ def expanded(
             f"meta-feature {name!r} has no value for any of the {len(values)} features: nothing can fill it. "
             "Leave it out."
         )
-    if categorical or all(isinstance(value, str) for value in there):
+    texts = all(isinstance(value, str) for value in there)
+    if texts and not categorical:
+        _refuse_numbers(name, there)
+    if categorical or texts:
         return _levels(name, values, missing)
     if not all(isinstance(value, Real | np.bool_) for value in there):
         raise InputError(
@@ -53,17 +57,39 @@ def expanded(
             f"({type(there[0]).__name__}). Convert it."
         )
     numbers = there.astype(float)
-    if not np.isfinite(numbers).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        centre, scale = float(numbers.mean()), float(numbers.std())
+    if not np.isfinite(scale):
         raise InputError(
-            f"meta-feature {name!r} holds infinite values: it has no mean. Use NaN where it is unknown."
+            f"meta-feature {name!r} holds infinite values, or such large ones that they have no spread. Use NaN where "
+            "it is unknown, or its logarithm."
         )
-    centre, scale = float(numbers.mean()), float(numbers.std())
     column = MetaColumn(name, name, "number", centre, scale)
     if np.ptp(numbers) == 0 or scale == 0:
         raise _constant(name, numbers[0], len(numbers))
     standard = np.zeros((len(values), 1))
     standard[~missing, 0] = (numbers - centre) / scale
     return [column], standard, missing
+
+
+def _refuse_numbers(name: str, texts: Shaped[np.ndarray, " n"]) -> None:
+    """Raise if most texts are numbers: a category for each would lose their order."""
+    numbers = [text for text in texts if _is_number(text)]
+    if len(numbers) > len(texts) / 2:
+        other = next((text for text in texts if not _is_number(text)), None)
+        raise InputError(
+            f"meta-feature {name!r} holds numbers written as text, such as {numbers[0]!r}"
+            f"{'' if other is None else f', next to {other!r}'}. Convert them: pandas.to_numeric(column, "
+            f"errors='coerce'). If they stand for categories, say categorical=[{name!r}]."
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def refuse_constant(column: MetaColumn, numbers: Float[np.ndarray, " p"]) -> None:
@@ -92,9 +118,11 @@ def _text(value: Any) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    """None, NaN, and what pandas writes for a missing value."""
+    """None, NaN, what pandas writes for a missing value, and an empty text."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
+    if isinstance(value, str):
+        return not value.strip()
     return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 

@@ -61,12 +61,13 @@ def partial_dependence(
     Cost: S G p rows through g.
 
     Args:
-        priors: one, or those of several seeds or splits, on the same columns. Grid and features are the first's.
+        priors: one, or those of several seeds or splits, on the same columns and features. The grid is the first's;
+            each reads it in the units that its own meta-features were standardised with.
         source: an original meta-feature, one of `meta_features.sources`: a number, a category or a set.
         points: values between its smallest and largest.
 
     Raises:
-        InputError: no priors, priors on other columns, an unknown meta-feature, fewer than two points.
+        InputError: no priors, priors on other columns or features, an unknown meta-feature, fewer than two points.
 
     Example:
         >>> from rightreasons.priors import MetaFeatures
@@ -88,9 +89,12 @@ def partial_dependence(
     if points < 2:
         raise InputError(f"a curve needs at least two points; got {points}.")
     positions = [i for i, column in enumerate(meta.columns) if column.source == source]
-    settings, values, levels = _grid(runs[0], positions, points)
+    values, levels = _grid(runs[0], positions, points)
     answers_SGp = torch.stack(
-        [torch.stack([_at(prior, positions, row) for row in settings]) for prior in runs]
+        [
+            torch.stack([_at(prior, positions, row) for row in _settings(prior, positions, values)])
+            for prior in runs
+        ]
     )
     return Dependence(source, values, levels, answers_SGp.mean(2), answers_SGp.mean(0).T)
 
@@ -143,21 +147,18 @@ class Ranked:
 
 
 def top_features(priors: LearnedPrior | Sequence[LearnedPrior], k: int = 10) -> list[Ranked]:
-    """The k features with the largest abs(g), mean over runs, signs kept.
+    """The k features with the largest abs(g), mean over runs, signs kept; with `signed=False` the largest g, a size.
 
     Raises: InputError for no priors, priors on other columns or features, or k outside 1..p.
     """
     runs = _checked(priors)
     features = runs[0].meta_features.features
-    if any(prior.meta_features.features != features for prior in runs):
-        raise InputError(
-            "the priors are about different features, whose g cannot be averaged. Rank those all have in common."
-        )
     if not 1 <= k <= len(features):
         raise InputError(f"k must lie in 1..{len(features)}, the number of features; got {k}.")
     values_Sp = torch.stack([prior.importance().detach() for prior in runs])
     mean, spread = values_Sp.mean(0), values_Sp.std(0, correction=min(1, len(runs) - 1))
-    order = mean.abs().argsort(descending=True, stable=True)[:k]
+    size = mean.abs() if runs[0].signed else mean
+    order = size.argsort(descending=True, stable=True)[:k]
     return [Ranked(features[i], float(mean[i]), float(spread[i])) for i in order.tolist()]
 
 
@@ -180,22 +181,36 @@ def _checked(priors: LearnedPrior | Sequence[LearnedPrior]) -> list[LearnedPrior
         raise InputError(
             "priors can be averaged only if they have the same meta-features, in the same order."
         )
+    features = runs[0].meta_features.features
+    if any(prior.meta_features.features != features for prior in runs):
+        raise InputError(
+            "the priors are about different features, whose g cannot be averaged. Make their meta-features for those "
+            "all have in common, in one order."
+        )
     return runs
 
 
 def _grid(
     prior: LearnedPrior, positions: list[int], points: int
-) -> tuple[Float[Tensor, "G n"], Float[Tensor, " G"], tuple[str, ...]]:
-    """Values of the columns at each point, what they stand for, and names of categories."""
+) -> tuple[Float[Tensor, " G"], tuple[str, ...]]:
+    """Values of the original meta-feature, and names of categories."""
     column = prior.meta_features.columns[positions[0]]
     if column.kind == "number":
         present = prior.meta[:, positions[0]]
         standard = torch.linspace(float(present.min()), float(present.max()), points).to(present)
-        return standard[:, None], standard * column.scale + column.centre, ()
+        return standard * column.scale + column.centre, ()
     if column.kind == "level":
         names = tuple(prior.meta_features.columns[i].name.split("=", 1)[1] for i in positions)
-        return torch.eye(len(names)).to(prior.meta), torch.arange(float(len(names))), names
-    return prior.meta.new_tensor([[0.0], [1.0]]), torch.tensor([0.0, 1.0]), ()
+        return torch.arange(float(len(names))), names
+    return torch.tensor([0.0, 1.0]), ()
+
+
+def _settings(prior: LearnedPrior, positions: list[int], values: Float[Tensor, " G"]) -> Float[Tensor, "G n"]:
+    """What the columns are at each value."""
+    column = prior.meta_features.columns[positions[0]]
+    if column.kind == "level":
+        return torch.eye(len(positions)).to(prior.meta)
+    return ((values - column.centre) / column.scale).to(prior.meta)[:, None]
 
 
 @torch.no_grad()

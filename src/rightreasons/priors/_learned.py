@@ -60,7 +60,7 @@ class LearnedPrior(nn.Module):
         level: "sample", or "global", which depends on the batch as a whole.
 
     Raises:
-        InputError: an unknown field value; maps that are not a finite floating-point tensor.
+        InputError: no `MetaFeatures`; an unknown field value; maps that are not a finite floating-point tensor.
         ShapeError: a network that does not give a number for each feature; maps with another number of features.
 
     Example:
@@ -81,7 +81,14 @@ class LearnedPrior(nn.Module):
         level: str = "sample",
     ) -> None:
         super().__init__()
+        if not isinstance(meta_features, MetaFeatures):
+            raise InputError(
+                f"meta_features must be MetaFeatures, which know the features' names; got "
+                f"{type(meta_features).__name__}. MetaFeatures.from_table(table, features=names) makes them."
+            )
         self.meta_features, self.signed, self.distance, self.level = meta_features, signed, distance, level
+        if not isinstance(signed, bool):
+            raise InputError(f"LearnedPrior: signed must be True or False; got {signed!r}.")
         check_choice(self, "distance", _DISTANCES)
         check_choice(self, "level", Level)
         self.network = (

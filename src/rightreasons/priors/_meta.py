@@ -5,7 +5,6 @@ Legend: p features, q columns of meta-features, E edges of a graph.
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from hashlib import blake2b
 from typing import Any
 
@@ -15,10 +14,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.core._graph import FeatureGraph
+from rightreasons.core._graph import FeatureGraph, feature_graph
 from rightreasons.priors._columns import MetaColumn, expanded, refuse_constant
-
-_SHOWN = 3
+from rightreasons.priors._names import (
+    SHOWN,
+    as_names,
+    like,
+    matched,
+    refuse_repeated,
+    refuse_unknown,
+    table_of,
+    taken,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,8 +65,8 @@ class MetaFeatures:
             )
         if self.values.numel() == 0:
             raise InputError("meta-features need at least one feature and one column; got none.")
-        _refuse_repeated("features", self.features)
-        _refuse_repeated("columns", self.names)
+        refuse_repeated("features", self.features)
+        refuse_repeated("columns", self.names)
         if not bool(torch.isfinite(self.values).all()):
             raise InputError(
                 "meta-features must be finite. MetaFeatures.from_table fills what is missing and says where."
@@ -113,8 +120,9 @@ class MetaFeatures:
             absent: what to do with features without a row: "refuse", or "impute", as if all values were missing.
 
         Raises:
-            InputError: names that occur twice or do not match; a column that is constant, all missing, infinite, or
-                neither numbers nor text; text with too many different values.
+            InputError: names that occur twice or do not match; no column; a column that is constant, all missing,
+                infinite, or neither numbers nor text; text with too many different values, or mostly of numbers that
+                `categorical` does not name.
             ShapeError: a column that has not one value for each row.
 
         Example: see the class.
@@ -125,12 +133,12 @@ class MetaFeatures:
         ):
             if value not in allowed:
                 raise InputError(f"{option} must be one of {allowed}; got {value!r}.")
-        wanted = _as_names("features", features)
-        rows, columns = _table(table, names)
-        _refuse_unknown(categorical, columns)
-        place_p = _matched(wanted, rows, unmatched, absent)
+        wanted = as_names("features", features)
+        rows, columns = table_of(table, names)
+        refuse_unknown(categorical, columns)
+        place_p = matched(wanted, rows, columns, unmatched, absent)
         parts = [
-            expanded(name, _taken(values, place_p), name in categorical) for name, values in columns.items()
+            expanded(name, taken(values, place_p), name in categorical) for name, values in columns.items()
         ]
         return _assembled(cls, wanted, parts)
 
@@ -155,7 +163,7 @@ class MetaFeatures:
             smallest: fewest members among the features.
             largest: most of them; None: all but one.
 
-        Raises: InputError if no set is left, or names occur twice.
+        Raises: InputError for no mapping of names to members, if no set is left, or names occur twice.
 
         Example:
             >>> meta = MetaFeatures.from_sets(
@@ -164,7 +172,12 @@ class MetaFeatures:
             >>> meta.names, meta.values.tolist()
             (('repair',), [[0.0], [1.0]])
         """
-        wanted = _as_names("features", features)
+        wanted = as_names("features", features)
+        if not isinstance(sets, Mapping) or any(isinstance(members, str) for members in sets.values()):
+            raise InputError(
+                "sets are a mapping from name to members, {'repair': ['TP53', 'ATM']}; got "
+                f"{f'text as members of {next(iter(sets))!r}' if isinstance(sets, Mapping) else type(sets).__name__}."
+            )
         position = {name: i for i, name in enumerate(wanted)}
         most = len(wanted) - 1 if largest is None else min(largest, len(wanted) - 1)
         kept: dict[str, list[int]] = {}
@@ -175,8 +188,8 @@ class MetaFeatures:
         if not kept:
             raise InputError(
                 f"none of {len(sets)} sets has between {max(smallest, 1)} and {most} members among the {len(wanted)} "
-                f"features. Features look like {list(wanted[:_SHOWN])}, members like "
-                f"{[str(m) for members in list(sets.values())[:1] for m in list(members)[:_SHOWN]]}. Use the same kind "
+                f"features. Features look like {list(wanted[:SHOWN])}, members like "
+                f"{[str(m) for members in list(sets.values())[:1] for m in list(members)[:SHOWN]]}. Use the same kind "
                 "of name in both."
             )
         values = torch.zeros(len(wanted), len(kept))
@@ -185,7 +198,7 @@ class MetaFeatures:
         return cls(wanted, tuple(MetaColumn(name, name, "member") for name in kept), values)
 
     @classmethod
-    def from_graph(cls, graph: FeatureGraph, features: Sequence[Hashable]) -> "MetaFeatures":
+    def from_graph(cls, graph: Any, features: Sequence[Hashable]) -> "MetaFeatures":
         """Where each feature lies in a graph: degree, strength, and the mean degree of its neighbours.
 
         log(1 + number of edges), log(1 + sum of their weights) unless all weights are equal, and the mean over
@@ -195,20 +208,23 @@ class MetaFeatures:
         Cost: O(p + E).
 
         Args:
-            graph: over the features, see `feature_graph`.
+            graph: over the features: an adjacency in any form that `feature_graph` takes, or what it returns. Nodes of
+                a networkx graph are matched to features by name.
             features: names of its nodes, in their order.
 
         Raises:
             ShapeError: another number of nodes than of features.
-            InputError: names that occur twice, or a graph in which all features are alike.
+            InputError: names that occur twice, a graph that `feature_graph` refuses, such as one of negative weights,
+                or one in which all features are alike.
 
         Example:
-            >>> from rightreasons.priors import feature_graph
-            >>> graph = feature_graph([[0, 1, 0], [1, 0, 1], [0, 1, 0]])
-            >>> MetaFeatures.from_graph(graph, ["a", "b", "c"]).names
+            >>> MetaFeatures.from_graph([[0, 1, 0], [1, 0, 1], [0, 1, 0]], ["a", "b", "c"]).names
             ('degree', 'degree of neighbours')
         """
-        wanted = _as_names("features", features)
+        wanted = as_names("features", features)
+        graph = feature_graph(
+            graph, features if hasattr(graph, "nodes") and not isinstance(graph, FeatureGraph) else None
+        )
         if graph.nodes != len(wanted):
             raise ShapeError(
                 f"the graph must have a node for each feature: {graph.nodes} nodes, {len(wanted)} names."
@@ -257,7 +273,7 @@ class MetaFeatures:
 
         Raises: InputError unless these are the same features.
         """
-        wanted = _as_names("features", features)
+        wanted = as_names("features", features)
         if wanted == self.features:
             return self
         position = {name: i for i, name in enumerate(self.features)}
@@ -266,8 +282,8 @@ class MetaFeatures:
             lost = [name for name in self.features if name not in set(wanted)]
             raise InputError(
                 "meta-features must be about the features of the model: "
-                f"{len(other)} features have none{_like(other)}, {len(lost)} meta-features belong to no feature"
-                f"{_like(lost)}. Make them for these features: MetaFeatures.from_table(table, features=names)."
+                f"{len(other)} features have none{like(other)}, {len(lost)} meta-features belong to no feature"
+                f"{like(lost)}. Make them for these features: MetaFeatures.from_table(table, features=names)."
             )
         return replace(self, features=wanted, values=self.values[[position[name] for name in wanted]])
 
@@ -307,102 +323,3 @@ def _assembled(
     for column, numbers in zip(columns, values.T, strict=True):
         refuse_constant(column, numbers)
     return cls(features, tuple(columns), torch.from_numpy(values))
-
-
-def _table(table: Any, names: Sequence[Hashable] | None) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Name of each row, and the columns."""
-    if isinstance(table, Mapping):
-        if names is None:
-            raise InputError(
-                "rows are matched to features by name, never by order: pass names=[...], the feature each row of the "
-                "table is about."
-            )
-        labels = list(table)
-    elif hasattr(table, "columns") and hasattr(table, "index"):
-        names, labels = list(table.index) if names is None else names, list(table.columns)
-    else:
-        raise InputError(
-            f"a table is a pandas frame or a mapping from column to values; got {type(table).__name__}."
-        )
-    _refuse_repeated("columns of the table", [str(label) for label in labels])
-    rows = _as_names("rows of the table", names)
-    columns = {str(label): _array(table[label]) for label in labels}
-    for name, values in columns.items():
-        if values.shape != (len(rows),):
-            raise ShapeError(
-                f"column {name!r} must have one value for each of the {len(rows)} rows; got shape {values.shape}."
-            )
-    return rows, columns
-
-
-def _array(values: Any) -> np.ndarray:
-    """Lists keep their objects: numpy would make text of numbers next to text."""
-    return np.array(values, dtype=object) if isinstance(values, list | tuple) else np.asarray(values)
-
-
-def _taken(values: np.ndarray, place_p: np.ndarray) -> np.ndarray:
-    """The column's values at the features; None where a feature has no row."""
-    if (place_p >= 0).all():
-        return values[place_p]
-    return np.array([*values, None], dtype=object)[place_p]
-
-
-def _matched(wanted: Sequence[str], rows: Sequence[str], unmatched: str, absent: str) -> np.ndarray:
-    """Row of each feature, -1 where it has none."""
-    position, known = {name: i for i, name in enumerate(rows)}, set(wanted)
-    others = [name for name in rows if name not in known]
-    without = [name for name in wanted if name not in position]
-    if len(without) == len(wanted):
-        raise InputError(
-            f"no row of the table is about a feature. Features look like {list(wanted[:_SHOWN])}, rows like "
-            f"{list(rows[:_SHOWN])}. Use the same kind of name in both."
-        )
-    if others and unmatched == "refuse":
-        raise InputError(
-            f"{len(others)} of {len(rows)} rows match no feature{_like(others, wanted)}. Correct the names, or say "
-            "unmatched='ignore' if the table is about more features than the model has."
-        )
-    if without and absent == "refuse":
-        raise InputError(
-            f"{len(without)} of {len(wanted)} features have no row{_like(without, rows)}. Correct the names, or say "
-            "absent='impute' to treat their values as missing."
-        )
-    return np.array([position.get(name, -1) for name in wanted])
-
-
-def _like(names: Sequence[str], known: Sequence[str] = ()) -> str:
-    """Some of the names in brackets, and what the first may have meant."""
-    if not names:
-        return ""
-    close = get_close_matches(names[0], known, n=1, cutoff=0.6)
-    meant = f"; did {names[0]!r} mean {close[0]!r}?" if close else ""
-    return f" ({', '.join(map(repr, names[:_SHOWN]))}{', ...' if len(names) > _SHOWN else ''}{meant})"
-
-
-def _as_names(what: str, names: Any) -> tuple[str, ...]:
-    if isinstance(names, str) or not hasattr(names, "__len__"):
-        raise InputError(f"{what} must be a sequence of names; got {type(names).__name__}.")
-    given = tuple(str(name) for name in names)
-    if not given:
-        raise InputError(f"{what} must hold at least one name; got none.")
-    _refuse_repeated(what, given)
-    return given
-
-
-def _refuse_repeated(what: str, names: Sequence[str]) -> None:
-    if len(set(names)) == len(names):
-        return
-    seen: set[str] = set()
-    repeated = list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))
-    raise InputError(
-        f"{what} must have different names; {len(repeated)} occur more than once{_like(repeated)}. Which row belongs "
-        "to which feature would not be certain. Keep one of each."
-    )
-
-
-def _refuse_unknown(categorical: Collection[str], columns: Mapping[str, Any]) -> None:
-    unknown = [name for name in categorical if name not in columns]
-    if unknown:
-        raise InputError(
-            f"categorical names no column{_like(unknown, list(columns))}. Columns: {list(columns)}."
-        )
