@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rightreasons.runs._comparisons import within
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "recipes" / "results"
 PAGE = ROOT / "docs" / "results.md"
@@ -88,7 +90,11 @@ def _section(found: Mapping[str, Any]) -> str:
             f"\nDifferences from *{found['reference']}* {where}:\n",
             _row(["arm", "difference", f"{confidence} interval", "better on", "adjusted p", "verdict"]),
             _row(["---"] * 6),
-            *(_row(_comparison(each)) for each in found["comparisons"] if each["outcome"] == outcome),
+            *(
+                _row(_comparison(each, headline))
+                for each in found["comparisons"]
+                if each["outcome"] == outcome
+            ),
         ]
     return "\n".join(lines) + "\n"
 
@@ -98,27 +104,20 @@ def _score(arm: Mapping[str, Any], headline: str) -> list[str]:
     return [
         arm["name"],
         _number(interval["mean"]),
-        _interval(_within(interval, headline)),
+        _interval(within(interval, headline)),
         _number(arm["gini"], 2),
     ]
 
 
-def _comparison(each: Mapping[str, Any]) -> list[str]:
+def _comparison(each: Mapping[str, Any], headline: str) -> list[str]:
     return [
         each["arm"],
         f"{each['difference']:+.3f}",
-        _interval(each, signed=True),
+        _interval(within(each, headline, of_difference=True), signed=True),
         f"{each['better']} of {each['n']}",
         _number(each["p_holm"]),
         each["verdict"],
     ]
-
-
-def _within(found: Mapping[str, Any], headline: str) -> Mapping[str, Any]:
-    """An interval, cut where the metric ends."""
-    if found["low"] is None or headline not in ("auc", "accuracy", "concordance"):
-        return found
-    return {"low": max(found["low"], 0.0), "high": min(found["high"], 1.0)}
 
 
 def _interval(found: Mapping[str, Any], *, signed: bool = False) -> str:

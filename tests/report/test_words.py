@@ -7,8 +7,10 @@ from rightreasons.report._words import (
     findings,
     interval,
     metric_name,
+    metric_value,
     number,
     outcome_title,
+    quantity,
     signed,
     smoothness_sentence,
     sparsity_sentence,
@@ -83,5 +85,7 @@ def test_numbers() -> None:
     assert (number(0.1234), number(-1.0, 1), number(None)) == ("0.123", "−1.0", "–")
     assert (signed(0.1), signed(-0.1), signed(None)) == ("+0.100", "−0.100", "–")
     assert (duration(59.94), duration(60.0), duration(3725.0)) == ("59.9 s", "1 min 00 s", "62 min 05 s")
+    assert (quantity(None), quantity(0.0), quantity(999999.6)) == ("–", "0.000", "1.000e6")
+    assert (metric_value("mse", 12345.678), metric_value("auc", 0.12345)) == ("12,346", "0.123")
     assert (metric_name("log_loss"), metric_name("top_k")) == ("log loss", "top k")
     assert (outcome_title("gaussian"), outcome_title("new")) == ("Gaussian noise", "new")

@@ -204,7 +204,7 @@ def scored(real: list[float], permuted: list[float]) -> list[str]:
         for name, scores in (("A", real), ("A: permuted meta-features", permuted))
     ]
     metrics = {"headline": "r2", "higher_is_better": True, "arms": arms, "splits": len(real),
-               "rows": {"train": 600, "test": 200}}  # fmt: skip
+               "rows": {"train": 400, "validation": 200, "test": 200}}  # fmt: skip
     return sentences(metrics, "A")
 
 

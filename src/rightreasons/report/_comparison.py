@@ -49,7 +49,7 @@ def _arms(found: dict[str, Any], headline: str, confidence: str) -> Section:
     blocks: list[Any] = [Text(_how(found))]
     styles = looks([arm["name"] for arm in found["arms"]], found["reference"])
     note = (
-        " Lines on the right are intervals of the mean difference."
+        " Lines on the right are intervals of the mean difference; arrows: they reach further than the figure."
         if found["comparisons"]
         else f" Lines are {confidence} intervals of each mean."
     )
@@ -65,7 +65,10 @@ def _arms(found: dict[str, Any], headline: str, confidence: str) -> Section:
         ]
         for arm in found["arms"]
     ]  # fmt: skip
-    caption = "Test scores, mean over splits. Intervals are corrected for splits that share rows."
+    caption = (
+        "Test scores, mean over splits. Intervals are corrected for splits that share rows, and end where the score "
+        "does."
+    )
     blocks.append(Table(["Arm", capital(headline), f"{confidence} interval", "Splits"], rows, caption))
     if found["comparisons"]:
         blocks.append(comparisons_table(found, confidence))

@@ -10,11 +10,13 @@ from rightreasons import stats
 from rightreasons.report._blocks import Figure, Section, Table, Text
 from rightreasons.report._source import Source
 from rightreasons.report._style import MUTED, RULE, Look, drawn, panels, rows_of_panels, to_svg, width_of
-from rightreasons.report._words import metric_name, number, signed
+from rightreasons.report._words import interval, metric_name, number, signed
+from rightreasons.runs._comparisons import difference, within
 from rightreasons.runs._learned import importances
 
 _TOP, _PANELS = 10, 8
 _LOW, _HIGH = 0.05, 0.95
+_CONFIDENCE = 0.95
 
 Learned = Sequence[Mapping[str, Any]]
 
@@ -60,19 +62,18 @@ def sentences(metrics: Mapping[str, Any], name: str) -> list[str]:
         return [
             f"whether the real meta-features beat permuted ones cannot be told from one split ({metric})."
         ]
-    rows = metrics["rows"]
-    found = stats.paired_difference(scores[name], scores[control], rows["train"], rows["test"])
+    found = difference(scores[name], scores[control], metrics["rows"], _CONFIDENCE)
     sign = 1 if metrics["higher_is_better"] else -1
-    numbers = f"{signed(found.difference)} {metric}, {found.confidence:.0%} interval {signed(found.low)} to "
-    numbers += signed(found.high)
-    if found.p is None:
+    ends = within(found, metrics["headline"], of_difference=True)
+    numbers = f"{signed(found['difference'])} {metric}, {_CONFIDENCE:.0%} interval {interval(ends)}"
+    if found["p"] is None:
         return [
-            f"the real meta-features against permuted ones: {numbers}, from {found.n} splits, too few for a test."
+            f"the real meta-features against permuted ones: {numbers}, from {found['n']} splits, too few for a test."
         ]
-    better = found.p < 1 - found.confidence and sign * found.difference > 0
+    better = found["p"] < 1 - _CONFIDENCE and sign * found["difference"] > 0
     verdict = "beat" if better else "do not beat"
     return [
-        f"the real meta-features {verdict} permuted ones: {numbers}, p = {number(found.p)}, not adjusted."
+        f"the real meta-features {verdict} permuted ones: {numbers}, p = {number(found['p'])}, not adjusted."
     ]
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from rightreasons.report._blocks import Figure, Section, Table, Text
 from rightreasons.report._source import Source
 from rightreasons.report._style import INK, MUTED, Look, drawn, to_svg, width_of
-from rightreasons.report._words import mean, number, signed
+from rightreasons.report._words import mean, number, quantity
 
 _POINTS = 300
 _BINS = 8
@@ -68,7 +68,8 @@ def residual_figure(found: Mapping[str, Pairs], styles: Mapping[str, Look]) -> s
             grid[0, 0].set_ylabel("True")
             grid[1, 0].set_ylabel("True − predicted")
         listed = "; ".join(
-            f"{name}: root mean squared error {number(_measures(pairs)[0])}" for name, pairs in found.items()
+            f"{name}: root mean squared error {quantity(_measures(pairs)[0])}"
+            for name, pairs in found.items()
         )
         return to_svg(
             figure, "calibration", "Predicted and true values", f"Test rows of all splits. {listed}."
@@ -113,7 +114,7 @@ def _table(found: Mapping[str, Pairs]) -> Table:
     rows = []
     for name, pairs in found.items():
         rmse, absolute, bias, slope = _measures(pairs)
-        rows.append([name, number(rmse), number(absolute), signed(bias), number(slope, 2)])
+        rows.append([name, quantity(rmse), quantity(absolute), quantity(bias), number(slope, 2)])
     return Table(
         ["Arm", "Root mean squared error", "Mean absolute error", "Mean of true − predicted", "Slope"],
         rows,

@@ -10,6 +10,7 @@ from rightreasons.report._words import (
     interval,
     mean,
     metric_name,
+    metric_value,
     number,
     outcome_title,
     signed,
@@ -27,8 +28,8 @@ def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
         [
             arm["name"],
             number(arm["interval"]["mean"]),
-            _ends(arm["interval"], metrics) if several else _each(arm["test"][metrics["headline"]]),
-            *(number(mean(arm["test"][name])) for name in others),
+            _ends(arm["interval"]) if several else _each(arm["test"][metrics["headline"]]),
+            *(metric_value(name, mean(arm["test"][name])) for name in others),
             _weights(arm),
         ]
         for arm in metrics["arms"]
@@ -36,7 +37,11 @@ def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
     names = [capital(metric_name(name)) for name in (metrics["headline"], *others)]
     second = f"{confidence} interval" if several else "Each split"
     several_splits = "" if metrics["splits"] == 1 else "s"
-    corrected = " Intervals are corrected for splits that share rows." if several else ""
+    corrected = (
+        " Intervals are corrected for splits that share rows, and end where the score does."
+        if several
+        else ""
+    )
     return Table(
         ["Arm", names[0], second, *names[1:], "Weights chosen"],
         rows,
@@ -77,12 +82,8 @@ def comparisons_table(metrics: Mapping[str, Any], confidence: str) -> Table:
     return Table(columns, rows, f"Differences from {reference}, paired by split{noise}.", text)
 
 
-def _ends(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """An interval, cut where the metric ends."""
-    low, high = found["low"], found["high"]
-    if metrics["headline"] in ("auc", "accuracy"):
-        low, high = max(low, 0.0), min(high, 1.0)
-    return f"{number(low)} to {number(high)}"
+def _ends(found: Mapping[str, Any]) -> str:
+    return f"{number(found['low'])} to {number(found['high'])}"
 
 
 def _each(scores: Sequence[float]) -> str:

@@ -8,7 +8,15 @@ _TITLES = {
     "gaussian": "Gaussian noise",
     "salt_and_pepper": "Salt-and-pepper noise",
 }
-_METRICS = {"auc": "AUC", "accuracy": "accuracy", "log_loss": "log loss", "rmse": "RMSE", "r2": "R²"}
+_METRICS = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "log_loss": "log loss",
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "r2": "R²",
+}
+_IN_UNITS = ("mse", "rmse")
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -18,6 +26,20 @@ def number(value: float | None, digits: int = 3) -> str:
     ('\N{MINUS SIGN}0.500', '\N{EN DASH}')
     """
     return "–" if value is None or value != value else f"{value:.{digits}f}".replace("-", "−")
+
+
+def quantity(value: float | None) -> str:
+    """Four significant digits of a value in any unit.
+
+    >>> quantity(684530.681), quantity(-3039106.4), quantity(0.00000123), quantity(0.25)
+    ('684,531', '\N{MINUS SIGN}3.039e6', '1.230e\N{MINUS SIGN}6', '0.2500')
+    """
+    if value is None or value != value:
+        return "–"
+    mantissa, exponent = f"{value:.3e}".split("e")
+    shown = int(exponent)
+    text = f"{value:,.{max(0, 3 - shown)}f}" if -4 < shown < 6 else f"{mantissa}e{shown}"
+    return text.replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
@@ -48,6 +70,11 @@ def capital(text: str) -> str:
 def metric_name(metric: str) -> str:
     """A metric as it is written in a sentence."""
     return _METRICS.get(metric, metric.replace("_", " "))
+
+
+def metric_value(metric: str, value: float | None) -> str:
+    """A score: three decimals, or four significant digits if it is in the label's unit."""
+    return quantity(value) if metric in _IN_UNITS else number(value)
 
 
 def outcome_title(outcome: str) -> str:

@@ -50,7 +50,7 @@ def compare(runs: Sequence[str | Path], *, against: str | None = None) -> dict[s
     reference = _reference(arms, against, f"{labels[0]}: {first['reference']}")
     scores = {arm["name"]: arm["test"][first["headline"]] for arm in arms}
     found = [] if why else comparisons(
-        {CLEAN: scores}, reference, setting, first["rows"], first["higher_is_better"]
+        {CLEAN: scores}, reference, setting, first["rows"], first["headline"], first["higher_is_better"]
     )  # fmt: skip
     return {
         "runs": dict(zip(labels, (str(run.path) for run, _, _ in read), strict=True)),
@@ -150,7 +150,9 @@ def _arm(
         "arm": arm["name"],
         "splits": splits,
         "test": test,
-        "interval": interval(test[metrics["headline"]], metrics["rows"], setting.confidence),
+        "interval": interval(
+            test[metrics["headline"]], metrics["rows"], metrics["headline"], setting.confidence
+        ),
         "chosen": arm["chosen"][:splits],
     }
 

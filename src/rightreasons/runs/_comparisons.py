@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
 from rightreasons.recipes._schema import Compare
@@ -9,6 +10,7 @@ from rightreasons.runs._verdict import verdict
 from rightreasons.stats import holm, paired_difference
 
 CLEAN = "test"
+_ENDS = {"auc": (0.0, 1.0), "accuracy": (0.0, 1.0), "concordance": (0.0, 1.0), "r2": (-inf, 1.0)}
 
 Scores = Mapping[str, Sequence[float]]
 
@@ -18,6 +20,7 @@ def comparisons(
     reference: str,
     compare: Compare,
     rows: Mapping[str, int],
+    metric: str,
     higher_is_better: bool,
 ) -> list[dict[str, Any]]:
     """Each arm against the reference, for each outcome; p-values adjusted over all of them.
@@ -27,6 +30,7 @@ def comparisons(
         reference: the arm all others are compared with.
         compare: confidence and margin.
         rows: how many train, choose ("validation") and test a model.
+        metric: of the scores; intervals end where its differences do.
         higher_is_better: direction of the scores.
     """
     found: list[dict[str, Any]] = []
@@ -44,7 +48,7 @@ def comparisons(
                     "reference_mean": sum(theirs) / len(theirs),
                     "differences": [a - b for a, b in zip(ours, theirs, strict=True)],
                     "better": sum(better),
-                    **difference(ours, theirs, rows, compare.confidence),
+                    **within(difference(ours, theirs, rows, compare.confidence), metric, of_difference=True),
                 }
             )
     adjusted = holm([each["p"] for each in found])
@@ -67,7 +71,23 @@ def difference(
     return found
 
 
-def interval(scores: Sequence[float], rows: Mapping[str, int], confidence: float) -> dict[str, Any]:
-    """Mean score and its interval, with the same correction."""
+def interval(
+    scores: Sequence[float], rows: Mapping[str, int], metric: str, confidence: float
+) -> dict[str, Any]:
+    """Mean score and its interval, with the same correction, cut where the metric ends."""
     found = difference(scores, [0.0] * len(scores), rows, confidence)
-    return {"mean": found["difference"], "low": found["low"], "high": found["high"]}
+    return within({"mean": found["difference"], "low": found["low"], "high": found["high"]}, metric)
+
+
+def within(found: Mapping[str, Any], metric: str, *, of_difference: bool = False) -> dict[str, Any]:
+    """What has a low and a high end, cut where the metric ends: no value beyond is possible, so none is left out.
+
+    >>> within({"low": 0.7, "high": 1.2}, "auc")
+    {'low': 0.7, 'high': 1.0}
+    """
+    least, most = _ENDS.get(metric, (-inf, inf))
+    if of_difference:
+        least, most = least - most, most - least
+    if found["low"] is None:
+        return dict(found)
+    return {**found, "low": max(found["low"], least), "high": min(found["high"], most)}

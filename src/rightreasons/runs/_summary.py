@@ -38,7 +38,9 @@ def summarise(
     arms = [_arm(recipe, arm.name, results, chosen, examined, task.headline) for arm in recipe.arms]
     rows = examined[recipe.arms[0].name, 0]["rows"]
     outcomes = _outcomes(recipe, examined, task.headline)
-    compared = comparisons(outcomes, recipe.reference, recipe.compare, rows, task.higher_is_better)
+    compared = comparisons(
+        outcomes, recipe.reference, recipe.compare, rows, task.headline, task.higher_is_better
+    )
     reference_step = next(arm["seconds_per_step"] for arm in arms if arm["name"] == recipe.reference)
     plain = not next(arm for arm in recipe.arms if arm.name == recipe.reference).terms
     for arm in arms:
@@ -105,7 +107,7 @@ def _arm(
         ],
         "learned": [each["learned"] for each in taken] if "learned" in taken[0] else None,
         "test": {metric: [each["test"][metric] for each in measured] for metric in measured[0]["test"]},
-        "interval": interval(scores, measured[0]["rows"], recipe.compare.confidence),
+        "interval": interval(scores, measured[0]["rows"], headline, recipe.compare.confidence),
         "noise": _noise(measured, headline),
         "gini": [each["gini"] for each in measured],
         "total_variation": [each.get("total_variation") for each in measured],
