@@ -1,5 +1,10 @@
+from pathlib import Path
+
+import pytest
+
+import rightreasons
 from rightreasons.recipes import parse
-from rightreasons.runs import plan
+from rightreasons.runs import _plan, plan
 from rightreasons.runs._plan import slug
 from tests.runs.cases import IMAGES, images
 
@@ -29,6 +34,29 @@ def test_ids_change_with_whatever_decides_the_result() -> None:
         changed = IMAGES.replace(there, instead, 1)
         assert changed != IMAGES
         assert not before & {f.id for f in plan(parse(changed))}, instead
+
+
+def test_other_code_makes_other_fits_but_other_pages_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "rightreasons"
+    for folder in ("data", "report"):
+        (package / folder).mkdir(parents=True)
+        (package / folder / "_a.py").write_text("")
+    monkeypatch.setattr(rightreasons, "__file__", str(package / "__init__.py"))
+
+    def names() -> set[str]:
+        _plan._code.cache_clear()
+        return {fit.id for fit in plan(images())}
+
+    try:
+        before = names()
+        (package / "report" / "_a.py").write_text("x = 1\n")
+        assert names() == before
+        (package / "data" / "_a.py").write_text("x = 1\n")
+        assert not names() & before
+    finally:
+        _plan._code.cache_clear()
 
 
 def test_a_new_weight_leaves_the_other_fits_alone() -> None:

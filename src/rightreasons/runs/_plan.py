@@ -3,15 +3,19 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import rightreasons
 from rightreasons.recipes import Arm, Recipe
 
 _DECIDE_NOTHING = {"splits", "path"}  # more splits extend fewer; a file is known by its content
+_DECIDE_NO_FIT = {"audit", "cli", "integrations", "plot", "report"}  # packages
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,28 @@ def slug(name: str) -> str:
 
 def versions() -> dict[str, str]:
     """What a result depends on besides the recipe."""
-    return {"rightreasons": rightreasons.__version__, "torch": torch.__version__}
+    return {
+        "rightreasons": rightreasons.__version__,
+        "code": _code(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+@cache
+def _code() -> str:
+    """Of the source that fits are made by: a run that goes on after it has changed mixes no old fits with new ones."""
+    root = Path(rightreasons.__file__).parent
+    digest = sha256()
+    for file in sorted(root.rglob("*.py")):
+        place = file.relative_to(root)
+        if place.parts[0] not in _DECIDE_NO_FIT:
+            digest.update(f"{place.as_posix()} {sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:10]
 
 
 def _training(recipe: Recipe) -> dict[str, Any]:
-    how = recipe.training
-    unused = (
-        set() if how.standardise_labels else {"standardise_labels"}
-    )  # fits older than this key keep their names
-    return how.model_dump(mode="json", exclude=how.DECIDE_NOTHING | unused)
+    return recipe.training.model_dump(mode="json", exclude=recipe.training.DECIDE_NOTHING)
 
 
 def _fit(recipe: Recipe, arm: Arm, split: int, trial: int) -> Fit:
