@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import rightreasons as rr
 from rightreasons import data, runs
@@ -126,6 +127,23 @@ def test_data_of_another_form_are_refused(tmp_path: Path) -> None:
     network = rr.load(tmp_path / "tiny")
     with pytest.raises(DataError, match=r"takes rows of shape \(1, 8, 8\), and 'd' has rows of \(1, 9, 9\)"):
         network.read(data.DataSet("d", torch.zeros(2, 1, 9, 9), torch.zeros(2)))
+
+
+def test_a_table_is_no_pictures_and_pictures_are_no_table(trained: runs.Trained, folder: Path) -> None:
+    Image.new("L", (4, 6)).save(folder / "1.png")
+    with pytest.raises(
+        DataError, match=r"trained on a table, and .* is a folder of images\. Pass data of the form"
+    ):
+        trained.read(folder, labelled=False)
+    with pytest.raises(DataError, match=r"trained on a table, and 'd' is none"):
+        trained.read(data.DataSet("d", torch.zeros(2, 1, 9, 9), torch.zeros(2)))
+    text = "name: tiny\ndata: {name: digits, train: 60, validation: 40, test: 60, splits: 1}\n"
+    text += (
+        "model: {name: mlp, hidden: [4]}\ntraining: {epochs: 1}\nexplain: {rows: 2}\narms: [{name: Plain}]\n"
+    )
+    finished(folder, parse(text))
+    with pytest.raises(DataError, match=r"trained on rows of shape \(1, 8, 8\), and .*people.csv is a table"):
+        rr.load(folder / "tiny").read(folder / "people.csv")
 
 
 def test_code_of_a_run_is_not_run_unasked(folder: Path) -> None:

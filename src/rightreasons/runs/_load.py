@@ -26,6 +26,7 @@ from rightreasons.runs._terms import attribution_of
 from rightreasons.runs._ways import way_of
 
 _OF_TRAINING = ("drop", "categorical", "group", "split")
+_FORM = "Pass data of the form it was trained on."
 _OF_LABELS = ("target", "event", "label", "classes")
 
 
@@ -112,12 +113,16 @@ class Trained:
         if bounds is not None and found.bounds is not None and found.bounds != bounds:
             found = data.rescale(found, bounds)
         if self.preprocessing is not None:
+            if not found.columns:
+                raise DataError(
+                    f"{self.run.path} was trained on a table, and {found.name!r} is none. {_FORM}"
+                )
             return self.preprocessing(found, unseen=unseen)
         wanted, got = tuple(self.about["form"]["shape"]), tuple(found.x.shape[1:])
         if wanted != got:
             raise DataError(
                 f"The network of {self.run.path} takes rows of shape {wanted}, and {found.name!r} has rows of {got}. "
-                "Pass data of the form it was trained on."
+                f"{_FORM}"
             )
         return found
 
@@ -172,12 +177,18 @@ class Trained:
 
     def _reading(self, source: str | Path, labelled: bool, said: Mapping[str, str | None]) -> dict[str, Any]:
         """Options of `data.read` for new data, from those of the training data."""
+        known = data.options(source)
+        folder, table = "size" in known, "drop" in known
+        if (folder and self.preprocessing is not None) or (table and self.preprocessing is None):
+            ours = "a table" if folder else f"rows of shape {tuple(self.about['form']['shape'])}"
+            theirs = "a folder of images" if folder else "a table"
+            raise DataError(f"{self.run.path} was trained on {ours}, and {source} is {theirs}. {_FORM}")
         asked = {key: value for key, value in self.recipe.data.reading.items() if key not in _OF_TRAINING}
         asked |= {key: value for key, value in said.items() if value is not None}
         asked |= {"like": self.preprocessing, "classes": self.classes}
         if not labelled:
             asked = {key: value for key, value in asked.items() if key not in _OF_LABELS}
-        return {key: asked[key] for key in data.options(source) if asked.get(key)}
+        return {key: asked[key] for key in known if asked.get(key)}
 
 
 def load(
