@@ -63,6 +63,19 @@ def test_init_writes_a_recipe_beside_the_data_and_overwrites_nothing(
     assert "is not overwritten" in capsys.readouterr().err
 
 
+def test_init_and_describe_read_tables_of_other_countries(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = "\n".join(f"{i},5;{i % 2}" for i in range(9))
+    (tmp_path / "t.csv").write_text(f"v;y\n{lines}\n")
+    asked = [str(tmp_path / "t.csv"), "--target", "y", "--separator", ";", "--decimal", ","]
+    assert main(["data", "describe", *asked]) == 0
+    assert "numbers 0.5 to 8.5" in capsys.readouterr().out
+    assert main(["init", *asked]) == 0
+    read_back = read(tmp_path / "t.yaml").data
+    assert (read_back.separator, read_back.decimal, read_back.drop) == (";", ",", [])
+
+
 def test_describe_takes_several_labels_and_a_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "t.csv").write_text("v,a,b\n1.5,0,1\n2.5,1,0\n3.5,1,1\n")
     assert main(["data", "describe", str(tmp_path / "t.csv"), "--target", "a", "--target", "b"]) == 0

@@ -108,6 +108,9 @@ def test_a_part_without_a_class_is_refused():
         DataError, match=r"no row of class \[1\], of which there are \[2\].*merge rare classes"
     ):
         list(splits(rare, 1, train=30, validation=30))
+    named = DataSet("d", torch.zeros(100, 1), rare, classes=("usual", "rare"))
+    with pytest.raises(DataError, match=r"no row of class \['rare'\]"):
+        list(splits(named, 1, train=30, validation=30))
     with pytest.raises(DataError, match="stratify=True"):
         list(splits(rare, 20, train=10, validation=10, stratify=False))
 

@@ -146,7 +146,7 @@ def test_without_a_target_nothing_is_known(table):
         (
             rows_of(["2020-01-01", "2020-02-01"]),
             {"target": "y"},
-            "holds dates, such as 2020-01-01. Say from which",
+            "holds dates, such as 2020-01-01, and no day to count from",
         ),
         (rows_of(["1/2/2020", "3/2/2020"]), {"target": "y"}, "order of day and month is not certain"),
         (
@@ -259,3 +259,27 @@ def test_unseen_categories_missing_columns_and_garbage_at_prediction(table):
         read(table((header + row.format("beer", 1)).replace("smoker", "smokers")), **like)
     with pytest.raises(DataError, match=r"'age' of .* holds numbers, but 'old' in row 1 is none"):
         read(table(header + row.format("beer", "old")), **like)
+
+
+def test_decimals_of_other_countries(table):
+    text = "a;b;y\n1,5;<0,1;0\n-,5;2,25;1\n1e1;3,0;0\n"
+    data = read(table(text), target="y", separator=";", decimal=",", missing=["<0,1"])
+    assert data.x.tolist()[1:] == [[-0.5, 2.25], [10.0, 3.0]]
+    assert data.x[0, 0] == 1.5
+    assert data.x[0, 1].isnan()
+    with pytest.raises(DataError, match=r"Column 'b' .* holds numbers, but '<0,1' in row 1 is none"):
+        read(table(text), target="y", separator=";", decimal=",")
+    with pytest.raises(
+        DataError, match=r"Column 'a' .*decimals begin with a comma, such as '1,5'.*decimal=','"
+    ):
+        read(table(text), target="y", separator=";")
+    with pytest.raises(DataError, match=r"decimal=',' \(--decimal\) also ends the columns.*separator=';'"):
+        read(table(text), target="y", decimal=",")
+
+
+def test_another_separator_is_suspected_where_lines_do_not_fit(table):
+    with pytest.raises(DataError, match=r"cannot be read as CSV.*If columns end at ';', say separator=';'"):
+        read(table("a;b, c;y\n1;2;0\n1,2;3,4,5;1\n"), target="y")
+    with pytest.raises(DataError) as caught:
+        read(table("a,b,y\n1,2\n1,2,3,4,5,6\n"), target="y")
+    assert "columns end at" not in str(caught.value)

@@ -99,7 +99,11 @@ def test_pictures_and_sequences_get_what_suits_them(tmp_path: Path) -> None:
     assert (recipe.model.name, recipe.data.size) == ("cnn", (8, 8))
     assert recipe.arms[2].terms[0].prior.name == "total_variation"  # pyright: ignore[reportOptionalMemberAccess]
     np.savez(tmp_path / "waves.npz", x=np.zeros((30, 2, 9), np.float32), y=np.arange(30) % 2)
-    assert parse(draft(tmp_path / "waves.npz", target="y")).model.name == "gru"
+    waves = draft(tmp_path / "waves.npz", target="y")
+    assert parse(waves).model.name == "gru"
+    assert "drop:" not in waves  # an array has no columns to leave out
+    np.savez(tmp_path / "matrix.npz", x=np.random.rand(30, 3), y=np.arange(30) % 2)
+    assert "drop:" not in draft(tmp_path / "matrix.npz", target="y")
     np.savez(tmp_path / "texts.npz", x=np.ones((30, 5), np.int64), vocabulary=["", "a"], y=np.arange(30) % 2)
     words = parse(draft(tmp_path / "texts.npz", target="y"))
     assert words.model.name == "transformer"

@@ -46,6 +46,8 @@ def describe(
     split: options.NewSplit = None,
     size: options.Size = None,
     dates_since: options.DatesSince = None,
+    separator: options.Separator = None,
+    decimal: options.Decimal = None,
 ) -> None:
     """Rows, label, columns, missing values: what training would see."""
     from rightreasons import data as sets
@@ -55,7 +57,7 @@ def describe(
         return
     asked: dict[str, Any] = {
         "target": options.targets(target), "event": event, "id": id, "group": group, "split": split, "size": size,
-        "dates_since": dates_since,
+        "dates_since": dates_since, "separator": separator, "decimal": decimal,
     }  # fmt: skip
     given = {key: value for key, value in asked.items() if value is not None}
     try:

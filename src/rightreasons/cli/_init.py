@@ -21,6 +21,8 @@ def init(
     drop: Annotated[list[str] | None, options.column("Column to leave out; may be repeated.")] = None,
     size: options.Size = None,
     dates_since: options.DatesSince = None,
+    separator: options.Separator = None,
+    decimal: options.Decimal = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -42,7 +44,7 @@ def init(
         raise RecipeError(f"{to} exists and is not overwritten. Say where else: --output FILE.")
     text = recipes.draft(
         source, target=options.targets(target), event=event, id=id, group=group, split=split, drop=drop or (),
-        size=size, dates_since=dates_since, folder=to.parent,
+        size=size, dates_since=dates_since, separator=separator, decimal=decimal, folder=to.parent,
     )  # fmt: skip
     write_atomically(to, text)
     typer.echo(f"Recipe: {to}\nNext: rightreasons train {to}")

@@ -68,3 +68,18 @@ DatesSince = Annotated[
         "--dates-since", metavar="YYYY-MM-DD", help="Day that dates are counted from.", show_default=False
     ),
 ]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        "--separator", metavar="TEXT", help="What columns of a CSV end at, such as ';'.", show_default=False
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        "--decimal",
+        metavar="TEXT",
+        help="What decimals in a CSV begin with, such as ','.",
+        show_default=False,
+    ),
+]

@@ -53,6 +53,7 @@ class Asked:
     dates_since: str | None = None
     like: Preprocessing | None = None
     separator: str | None = None
+    decimal: str | None = None
     size: tuple[int, int] | None = None
     colour: bool | None = None
     layer: str | None = None

@@ -13,6 +13,7 @@ from rightreasons.data._preprocessing import FittedColumn
 
 MOST_LEVELS = 50
 _ISO = r"\d{4}-\d{2}-\d{2}(?:[ T].*)?"
+_COMMA = r"[-+]?\d*,\d+"
 _OTHER_DATE = r"\d{1,4}[./]\d{1,2}[./]\d{1,4}(?: .*)?|\d{1,2}-\d{1,2}-\d{4}"
 
 
@@ -37,6 +38,7 @@ def feature(series: Any, path: Path, asked: Asked, fitted: FittedColumn | None) 
     if fitted is not None or share > 0.5:
         raise _not_a_number(texts, where, name)
     if series.dtype.name != "category":
+        _require_points(texts, where)
         _require_few(texts, where, name)
     return _categories(series, name, ())
 
@@ -116,6 +118,16 @@ def _not_a_number(texts: Any, where: str, name: str) -> NotNumbersError:
     )
 
 
+def _require_points(texts: Any, where: str) -> None:
+    there = texts.dropna()
+    if len(there) and bool(there.str.fullmatch(_COMMA).mean() > 0.5):
+        first = there[there.str.fullmatch(_COMMA)].iloc[0]
+        raise DataError(
+            f"{where} holds numbers whose decimals begin with a comma, such as {first!r}, which would be taken for "
+            "text. Say decimal=',' (--decimal), or write them with a point."
+        )
+
+
 def _require_few(texts: Any, where: str, name: str) -> None:
     count, different = int(texts.notna().sum()), int(texts.nunique())
     if different > MOST_LEVELS or (count >= 10 and different > count / 2):
@@ -152,8 +164,8 @@ def _days(moments: Any, name: str, where: str, asked: Asked) -> tuple[np.ndarray
     pd = extra("pandas", "pandas")
     if asked.dates_since is None:
         raise DataError(
-            f"{where} holds dates, such as {moments.dropna().iloc[0]:%Y-%m-%d}. Say from which day to count, e.g. "
-            f"dates_since='2000-01-01', or leave it out: drop=[{name!r}]."
+            f"{where} holds dates, such as {moments.dropna().iloc[0]:%Y-%m-%d}, and no day to count from. Say one, "
+            f"e.g. dates_since='2000-01-01' (--dates-since), or leave it out: drop=[{name!r}]."
         )
     try:
         origin = pd.Timestamp(date.fromisoformat(asked.dates_since), tz="UTC")

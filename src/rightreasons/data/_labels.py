@@ -162,7 +162,10 @@ def _zero_or_one(series: Any, where: str) -> np.ndarray:
     wrong = (numbers != 0) & (numbers != 1)
     if wrong.any():
         row = int(wrong.argmax())
-        raise DataError(f"{where} must be 0 or 1, got {values.iloc[row]!r} in row {row + 1}.")
+        raise DataError(
+            f"{where} must be 0 or 1, got {text_of(values.iloc[row])!r} in row {row + 1}. Several labels are each "
+            "present or absent, an event is seen or not."
+        )
     return numbers.astype(np.float32)
 
 

@@ -27,7 +27,7 @@ class _Format:
     options: tuple[str, ...]
 
 
-_CSV = _Format("a CSV file", read_csv, (*_TABLE, "separator"))
+_CSV = _Format("a CSV file", read_csv, (*_TABLE, "separator", "decimal"))
 _PARQUET = _Format("a Parquet file", read_parquet, _TABLE)
 _ARRAYS = _Format("a NumPy file", read_arrays, ("target", "id", "group", "split", "label", "classes"))
 _ANNDATA = _Format("an AnnData file", read_anndata, (*_ROWS, "layer", "like"))
@@ -57,6 +57,7 @@ def read(
     dates_since: str | None = None,
     like: Preprocessing | None = None,
     separator: str | None = None,
+    decimal: str | None = None,
     size: tuple[int, int] | None = None,
     colour: bool | None = None,
     layer: str | None = None,
@@ -97,6 +98,7 @@ def read(
         dates_since: day, YYYY-MM-DD, that dates are counted from.
         like: a trained model's preprocessing: its columns are read, of the kinds that it knows, in any order.
         separator: between columns; default a comma, a tab for .tsv.
+        decimal: what decimals begin with; default a point.
         size: height and width in pixels that images are resized to (bilinear, not cropped).
         colour: True for three channels, False for one, None for what the images are.
         layer: of the AnnData file, instead of X.
@@ -116,7 +118,7 @@ def read(
     asked = Asked(
         target=target, event=event, id=id, group=group, split=split, label=label, classes=tuple(classes),
         drop=tuple(drop), categorical=tuple(categorical), missing=tuple(missing), dates_since=dates_since, like=like,
-        separator=separator, size=size, colour=colour, layer=layer,
+        separator=separator, decimal=decimal, size=size, colour=colour, layer=layer,
     )  # fmt: skip
     path = Path(path)
     found = _format(path)

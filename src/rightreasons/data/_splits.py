@@ -1,6 +1,6 @@
 """Repeated random splits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +72,8 @@ def splits(
     strata = labels if stratify and labels is not None else np.zeros(y.shape[0], dtype=np.int64)
     clusters = data.clusters if isinstance(data, DataSet) else ()
     numbers = np.unique(np.array(clusters), return_inverse=True)[1] if clusters else None
-    return _generate(labels, strata, numbers, count, sizes, seed, stratify)
+    names = data.classes if isinstance(data, DataSet) else ()
+    return _generate(labels, strata, numbers, count, sizes, seed, stratify, names)
 
 
 def _classes(data: DataSet | Tensor) -> Tensor:
@@ -90,13 +91,14 @@ def _generate(
     sizes: tuple[int, ...],
     seed: int,
     stratify: bool,
+    names: Sequence[str],
 ) -> Iterator[Split]:
     for index in range(count):
         rng = np.random.default_rng([seed, index])
         parts = _one(strata, sizes, rng) if clusters is None else grouped(strata, clusters, sizes, rng)
         if labels is not None:
             for name, part in zip(_PARTS, parts, strict=True):
-                _require_classes(name, labels[part], labels, every=stratify)
+                _require_classes(name, labels[part], labels, stratify, names)
         yield Split(*(torch.from_numpy(part) for part in parts))
 
 
@@ -142,13 +144,16 @@ def _sizes(rows: int, asked: tuple[Size, ...]) -> tuple[int, ...]:
     return tuple(rows - known if size is None else size for size in sizes)
 
 
-def _require_classes(name: str, part: np.ndarray, labels: np.ndarray, every: bool) -> None:
+def _require_classes(
+    name: str, part: np.ndarray, labels: np.ndarray, every: bool, names: Sequence[str]
+) -> None:
     present, wanted = np.unique(part), np.unique(labels)
     enough = len(wanted) if every else 2
     if len(part) and len(present) < enough:
         absent = [int(label) for label in wanted if label not in present]
+        named = (names[label] for label in absent) if names else absent
         raise DataError(
-            f"The {name} part of {len(part)} rows has no row of class {absent}, of which there are "
+            f"The {name} part of {len(part)} rows has no row of class {[*named]}, of which there are "
             f"{[int((labels == label).sum()) for label in absent]} in all: it can neither teach nor judge "
             f"it. Ask for more {name} rows, {'merge rare classes' if every else 'stratify=True'}, or drop "
             "those rows."

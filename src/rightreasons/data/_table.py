@@ -1,5 +1,6 @@
 """Tables: CSV and Parquet files to data sets."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "?")
+_SEPARATORS = (";", "\t", "|", ",")
 
 
 def read_csv(path: Path, asked: Asked) -> DataSet:
@@ -24,6 +26,12 @@ def read_csv(path: Path, asked: Asked) -> DataSet:
     if asked.like is not None:
         texts += [column.name for column in asked.like.columns if column.levels]
     options = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
+    decimal = asked.decimal or "."
+    if decimal == separator:
+        raise DataError(
+            f"decimal={decimal!r} (--decimal) also ends the columns of {path}, so numbers would be cut in two. Say "
+            "what columns end at: separator=';' (--separator)."
+        )
     try:
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **options)
         names = [str(name) for name in header.iloc[0]]
@@ -35,13 +43,36 @@ def read_csv(path: Path, asked: Asked) -> DataSet:
             keep_default_na=False,
             low_memory=False,
             index_col=False,
+            decimal=decimal,
             **options,
         )
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8, or as Parquet.") from error
     except (OSError, EOFError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(f"{path} cannot be read as CSV: {_line(error)}.") from error
+        raise DataError(f"{path} cannot be read as CSV: {_line(error)}.{_other(path, separator)}") from error
+    if decimal != ".":
+        frame = frame.apply(_with_points, decimal=decimal)
     return from_frame(frame, path, asked)
+
+
+def _with_points(column: Any, decimal: str) -> Any:
+    """Texts that are numbers but for their decimal sign, in a column where not all are."""
+    if column.dtype.kind not in "OUT":
+        return column
+    number = rf"([-+]?\d*){re.escape(decimal)}(\d+(?:[eE][-+]?\d+)?)"
+    return column.map(lambda text: re.sub(rf"^{number}$", r"\1.\2", str(text)), na_action="ignore")
+
+
+def _other(path: Path, separator: str) -> str:
+    """What columns seem to end at, where lines do not fit together."""
+    if path.suffix == ".gz":
+        return ""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline()
+    likely = max(_SEPARATORS, key=header.count)
+    if header.count(likely) <= header.count(separator):
+        return ""
+    return f" If columns end at {likely!r}, say separator={likely!r} (--separator)."
 
 
 def read_parquet(path: Path, asked: Asked) -> DataSet:
@@ -121,11 +152,11 @@ def _require_names(path: Path, names: list[str], separator: str | None) -> None:
     if repeated:
         raise DataError(f"{path} has several columns of the name {repeated[0]!r}. Rename all but one.")
     if separator is not None and len(names) == 1:
-        for other in (";", "\t", "|", ","):
+        for other in _SEPARATORS:
             if other in names[0]:
                 raise DataError(
                     f"{path} has one column between {separator!r}s, {names[0]!r}. If columns end at {other!r}, say "
-                    f"separator={other!r}."
+                    f"separator={other!r} (--separator)."
                 )
 
 

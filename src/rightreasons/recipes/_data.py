@@ -30,7 +30,7 @@ class Data(Strict):
 
     READING: ClassVar[tuple[str, ...]] = (
         "target", "event", "id", "group", "split", "label", "classes", "drop", "categorical", "missing",
-        "dates_since", "separator", "size", "colour", "layer",
+        "dates_since", "separator", "decimal", "size", "colour", "layer",
     )  # fmt: skip
 
     name: str | None = None
@@ -47,6 +47,7 @@ class Data(Strict):
     missing: list[str] = []
     dates_since: str | None = None
     separator: str | None = None
+    decimal: str | None = None
     size: tuple[int, int] | None = None
     colour: bool | None = None
     layer: str | None = None

@@ -65,6 +65,8 @@ def draft(
     drop: Sequence[str] = (),
     size: tuple[int, int] | None = None,
     dates_since: str | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
     folder: str | Path | None = None,
 ) -> str:
     """A recipe, as YAML with comments, for a file or folder.
@@ -82,6 +84,8 @@ def draft(
         drop: columns to leave out.
         size: height and width that images are resized to.
         dates_since: day that dates are counted from.
+        separator: what columns of a CSV end at.
+        decimal: what decimals in a CSV begin with.
         folder: that the recipe will be in, which its paths are relative to; None: that of the data.
 
     Returns: the recipe's text.
@@ -89,7 +93,7 @@ def draft(
     Raises: DataError if the data cannot be read, or have no label.
     """
     asked = {"target": target, "event": event, "id": id, "group": group, "split": split, "size": size,
-             "dates_since": dates_since}  # fmt: skip
+             "dates_since": dates_since, "separator": separator, "decimal": decimal}  # fmt: skip
     options = {key: value for key, value in asked.items() if value is not None}
     columns = _Columns(dict.fromkeys(drop, "you asked for it"), {})
     try:
@@ -108,7 +112,7 @@ def draft(
         )
     home = Path(path).resolve().parent if folder is None else Path(folder).resolve()
     where = Path(os.path.relpath(Path(path).resolve(), home)).as_posix()
-    return _text(where, found, options, columns)
+    return _text(where, path, found, options, columns)
 
 
 def _identifiers(path: str | Path, found: data.DataSet) -> dict[str, Any]:
@@ -171,7 +175,9 @@ _MEANING = {
 }
 
 
-def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _Columns) -> str:
+def _text(
+    path: str, source: str | Path, found: data.DataSet, options: Mapping[str, Any], columns: _Columns
+) -> str:
     kind = _kind(found)
     rows = 0.6 * len(found)
     large = rows > _SMALL and found.labels != data.SURVIVAL
@@ -186,7 +192,7 @@ def _text(path: str, found: data.DataSet, options: Mapping[str, Any], columns: _
         "data:",
         f"  path: {_yaml(path)} # relative to this file",
         *(f"  {key}: {_yaml(value)}{_MEANING.get(key, '')}" for key, value in options.items()),
-        *(columns.lines() if found.columns else []),
+        *(columns.lines() if "drop" in data.options(source) else []),
         *(f"  # {line}" for line in data.outline(found).splitlines()[1:2]),
         *_split_lines(found),
         "",
