@@ -197,6 +197,15 @@ def test_two_hundred_fits_are_a_line_every_ten_seconds_with_the_time_left(
     assert "200/200, Sparse, split 100" in lines[-2]
 
 
+def test_the_first_fits_tell_nothing_about_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display("tiny") as display:
+        for progress in many(10)[:6]:
+            display.spoken = -1e9  # long ago
+            display(progress)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "/10" in line]
+    assert [" left" in line for line in lines] == [False] * 3 + [True] * 3
+
+
 def test_two_hundred_fits_on_a_terminal_are_one_bar_with_the_time_left() -> None:
     console = Console(force_terminal=True, width=160, record=True, file=open(os.devnull, "w"))
     with Display("tiny", console) as display:

@@ -20,6 +20,7 @@ from rich.progress import (
 from rightreasons.runs import Progress as RunProgress
 
 _SECONDS_BETWEEN_LINES = 10.0
+_FITS_THAT_TELL = 4  # the first wait for their processes to start
 _VERBS = {"train": "training", "examine": "measuring"}
 
 
@@ -113,9 +114,9 @@ class Display:
             )
 
     def _left(self, progress: RunProgress) -> str:
-        """How long the stage will take from here, at the speed so far."""
+        """How long the stage will take from here, at the speed so far, of which the first fits tell little."""
         new = progress.done - progress.found
-        if progress.done == progress.total or new < 1:
+        if progress.done == progress.total or new < _FITS_THAT_TELL:
             return ""
         seconds = (monotonic() - self.begun[progress.stage]) / new * (progress.total - progress.done)
         return f", about {about(seconds)} left"

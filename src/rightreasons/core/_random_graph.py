@@ -86,6 +86,7 @@ def _swapped(graph: FeatureGraph, generator: torch.Generator | None) -> Int64[Te
     if not swaps:
         raise InputError(
             f"no other graph with the same number of edges at each of the {graph.nodes} features was found (a star "
-            "has none), so the control would be the same belief. Use degrees=False."
+            "has none), so the control would be the same belief. Use degrees=False (in a "
+            "recipe: controls: [random], without degrees)."
         )
     return torch.tensor(sorted(edges)).T

@@ -213,6 +213,8 @@ def curves_figure(
                 _curve(axes, fits, styles[arm["name"]], arm["name"])
         for axes in found[-4:] if several else found[:2]:
             axes.set_xlabel("Epoch")
+        for axes in found:
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         if not several:
             legend(figure, found[0])
         return to_svg(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 from textwrap import fill
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import matplotlib as mpl
 import numpy as np
@@ -164,7 +165,9 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
         buffer = StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+        with catch_warnings():  # letters are the browser's: what the font here lacks is only measured wrongly
+            filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+            figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
