@@ -5,6 +5,7 @@ of their own files. Recurrence and attention are written out step by step.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -204,6 +205,36 @@ def test_every_method_is_here() -> None:
     found = (getattr(attribution, name) for name in attribution.__all__)
     methods = {m for m in found if isinstance(m, type) and issubclass(m, rr.Attribution)}
     assert methods - {type(method) for method in METHODS} == {rr.Attribution, rr.PathAttribution}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [m for m in METHODS if "GradCAM" not in repr(m) and not isinstance(m, rr.BlurIG | rr.EdgeMap)],
+    ids=repr,
+)
+def test_a_row_may_be_a_single_number(method: rr.Attribution) -> None:
+    numbers, rows = torch.randn(4, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+    single, among = nn.Linear(1, 1, bias=False).double(), nn.Linear(3, 1, bias=False).double()
+
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.single, self.among = single, among
+
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return self.single(a.reshape(-1, 1)).relu() + self.among(b).relu()
+
+    def explained(a: Tensor) -> tuple[Tensor, ...]:
+        given = replace(method, references=(a + 1, rows + 1)) if hasattr(method, "references") else method
+        if isinstance(given, rr.ExpectedGradients):
+            given = replace(given, samples=4)
+        explanation = given.explain(Sum(), (a, rows), generator=seeded())
+        assert isinstance(explanation.maps, tuple)
+        return explanation.maps
+
+    one, other = explained(numbers), explained(numbers[:, None])
+    assert one[0].shape == (4,)
+    assert relative((one[0][:, None], one[1]), other) < 1e-12
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)

@@ -37,6 +37,12 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "rows differ": ((torch.zeros(2, 1), torch.zeros(3, 1)), ShapeError, r"got \[\(2, 1\), \(3, 1\)\]"),
     "no rows": (torch.zeros(0, 4), InputError, r"inputs has no rows \(shape \(0, 4\)\): skip empty batches"),
     "integers": (torch.zeros(2, 4, dtype=torch.int64), InputError, "got torch.int64.*at='embedding'"),
+    "sparse": (
+        torch.eye(2).to_sparse(),
+        InputError,
+        r"must hold their numbers densely; got torch.sparse_coo on cpu",
+    ),
+    "no numbers": (torch.zeros(2, 4, device="meta"), InputError, "got torch.strided on meta"),
     "booleans": (torch.zeros(2, 4, dtype=torch.bool), InputError, "got torch.bool"),
     "NaN": (torch.tensor([[0, torch.nan], [1, 2]]), InputError, "inputs has 1 NaN or infinite values of 4"),
     "infinite": (

@@ -241,6 +241,15 @@ def test_baselines_may_mix_numbers_and_tensors() -> None:
     torch.testing.assert_close(maps.sum(1), wanted, atol=1e-3, rtol=0)
 
 
+def test_baselines_may_be_made_by_a_function(cnn: nn.Module, x: Tensor) -> None:
+    ours = as_captum(rr.DeepLift(references=x[:1]))(cnn)
+    wanted = ours.attribute(x, x[1:] + 1, target=1)
+    assert torch.equal(ours.attribute(x, lambda: x[1:] + 1, target=1), wanted)
+    assert torch.equal(ours.attribute(x, lambda inputs: inputs[1:] + 1, target=1), wanted)
+    with pytest.raises(NotImplementedError, match="models that answer later"):
+        ours.attribute_future()
+
+
 def test_further_arguments_whatever_the_signature(x: Tensor) -> None:
     scale = torch.arange(1.0, 5.0).double()[:, None]
     plain = CNN().double().eval()

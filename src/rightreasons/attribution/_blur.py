@@ -12,6 +12,7 @@ from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Poin
 from rightreasons.core._blur import blurred, laplacian
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._inputs import row_totals
 from rightreasons.core._paths import Midpoint, Quadrature
 from rightreasons.core._score import Output
 
@@ -48,7 +49,7 @@ class _BlurPath(PathSum):
         most = torch.tensor([self.max_sigma], dtype=torch.float64)
         starts = tuple(blurred(x[rows], most).squeeze(1) for x in self.leaves)
         at_start = self.function.scores(starts, Block(rows.start, rows.stop))
-        total = torch.stack([phi.flatten(1).sum(1) for phi in sums]).sum(0)
+        total = row_totals(sums)
         return scores - at_start - total, None
 
 

@@ -13,7 +13,7 @@ from rightreasons.attribution._references import baselines
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
-from rightreasons.core._inputs import Inputs, check_inputs, matching_rows
+from rightreasons.core._inputs import Inputs, check_inputs, matching_rows, row_totals
 from rightreasons.core._rescale import RESCALED, AtBaseline, Rescaled
 from rightreasons.core._tape import Operation, is_linear, operations
 
@@ -34,9 +34,8 @@ def _multiplied(
         _refuse(operation)
     multipliers = score_gradients(scores, leaves)
     maps = tuple(m * (x - r) for m, x, r in zip(multipliers, points, starts, strict=True))
-    total = torch.stack([part.flatten(1).sum(1) for part in maps]).sum(0)
-    size = torch.stack([part.flatten(1).abs().sum(1) for part in maps]).sum(0)
-    gap = scores.detach() - before - total
+    size = row_totals([part.abs() for part in maps])
+    gap = scores.detach() - before - row_totals(maps)
     _check_complete(gap, size + scores.detach().abs() + before.abs(), function.inputs[0].dtype)
     return maps, gap
 

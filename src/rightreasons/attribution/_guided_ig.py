@@ -13,7 +13,7 @@ from rightreasons.attribution._path import gradients_at
 from rightreasons.attribution._references import baselines
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import Block, ScoreFunction
-from rightreasons.core._inputs import Inputs
+from rightreasons.core._inputs import Inputs, in_rows
 from rightreasons.core._score import Output
 
 _ARRIVED = 1e-12
@@ -138,7 +138,7 @@ class GuidedIG(Blockwise):
 
 def _flat(parts: tuple[Tensor, ...]) -> Tensor:
     """All features of all inputs beside each other, (b, D), in float64: the way is added up from small parts."""
-    return torch.cat([part.flatten(1) for part in parts], dim=1).double()
+    return torch.cat([in_rows(part) for part in parts], dim=1).double()
 
 
 def _like(flat: Tensor, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

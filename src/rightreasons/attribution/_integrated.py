@@ -19,7 +19,7 @@ from rightreasons.attribution._references import baselines
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._guard import Model
-from rightreasons.core._inputs import Inputs
+from rightreasons.core._inputs import Inputs, row_totals
 from rightreasons.core._paths import GaussLegendre, Quadrature
 from rightreasons.core._score import Output, Target
 
@@ -58,7 +58,7 @@ class _StraightLine(PathSum):
         ends = self._ends(self.leaves)
         starts = tuple(base[rows] for _, base in ends)
         at_baseline = self.function.scores(starts, Block(rows.start, rows.stop))
-        total = torch.stack([phi.reshape(len(phi), -1).sum(1) for phi in self.combine(sums, rows)]).sum(0)
+        total = row_totals(self.combine(sums, rows))
         return scores - at_baseline - total, None
 
 

@@ -17,6 +17,7 @@ from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import vector_jacobian
 from rightreasons.core._guard import Model
+from rightreasons.core._inputs import row_totals
 from rightreasons.core._relevance import Relevance, is_understood
 from rightreasons.core._rules import Epsilon, Rule
 from rightreasons.core._tape import Operation, operations
@@ -113,8 +114,7 @@ class LRP(Blockwise):
         for operation in operations(scores, leaves):
             _refuse(operation)
         maps = _handed_back(scores, leaves)
-        total = torch.stack([part.flatten(1).sum(1) for part in maps]).sum(0)
-        return maps, scores.detach() - total
+        return maps, scores.detach() - row_totals(maps)
 
 
 def _handed_back(scores: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -11,6 +11,7 @@ from rightreasons.attribution._gradient import GradientSum
 from rightreasons.attribution._path import PathAttribution, PathSum, Points, Sums
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import ScoreFunction
+from rightreasons.core._inputs import row_totals
 from rightreasons.core._score import Output
 
 _NEAR = {torch.float64: 1e-8, torch.float32: 1e-4}
@@ -19,10 +20,9 @@ _NEAR = {torch.float64: 1e-8, torch.float32: 1e-4}
 
 class _HomogeneousSum(GradientSum):
     def observe(self, points: Points, scores: Tensor, gradients: Points) -> None:
-        terms = [(p * g).detach().flatten(1) for p, g in zip(points, gradients, strict=True)]
-        total = torch.stack([term.sum(1) for term in terms]).sum(0)
-        size = torch.stack([term.abs().sum(1) for term in terms]).sum(0) + scores.detach().abs()
-        gap = (scores.detach() - total).abs()
+        terms = [(p * g).detach() for p, g in zip(points, gradients, strict=True)]
+        size = row_totals([term.abs() for term in terms]) + scores.detach().abs()
+        gap = (scores.detach() - row_totals(terms)).abs()
         if bool((gap > _NEAR.get(self.function.inputs[0].dtype, 5e-2) * size).any()):
             raise InputError(
                 "XGradient is integrated gradients where f(a x) = a f(x); here maps miss the output by up to "
@@ -33,7 +33,7 @@ class _HomogeneousSum(GradientSum):
     def diagnose(
         self, sums: Sums, scores: Tensor, rows: slice
     ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
-        return scores - torch.stack([phi.flatten(1).sum(1) for phi in self.combine(sums, rows)]).sum(0), None
+        return scores - row_totals(self.combine(sums, rows)), None
 
 
 @final

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from rightreasons.core._inputs import row_totals
+
 Sums = tuple[Tensor, ...]
 
 FEWEST_FOR_SLOPES = 4
@@ -46,10 +48,6 @@ def _per_row(t_BM: Tensor, like: Tensor) -> Tensor:
 def _ratio(numerator: Tensor, denominator: Tensor, usable: Tensor) -> Tensor:
     """Quotient where usable, zero with zero gradient elsewhere."""
     return torch.where(usable, numerator, 0.0) / torch.where(usable, denominator, 1.0)
-
-
-def _total(maps: Sequence[Tensor]) -> Float[Tensor, "B"]:
-    return torch.stack([phi.reshape(len(phi), -1).sum(1) for phi in maps]).sum(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +165,7 @@ class Sampled(Estimator):
 
     def estimate(self, sums: Sequence[Sums], draws: int, total: Float[Tensor, "B"] | None = None) -> Estimate:
         """Maps, standard errors and the completeness gap before projection."""
-        gap = None if total is None else total - _total(self._unprojected(sums, draws))
+        gap = None if total is None else total - row_totals(self._unprojected(sums, draws))
         return Estimate(self.combine(sums, draws, total), self._standard_errors(sums, draws), gap)
 
     def _unprojected(self, sums: Sequence[Sums], draws: int) -> tuple[Tensor, ...]:
@@ -297,7 +295,7 @@ class Complete(ControlVariate):
         maps = self._unprojected(sums, draws)
         if total is None or draws < FEWEST_FOR_PROJECTION:
             return maps
-        gap = total - _total(maps)
+        gap = total - row_totals(maps)
         t, tt = sums[0][6:]
         varies = _variance(t, tt, draws) > 0
         shares = [
@@ -306,7 +304,7 @@ class Complete(ControlVariate):
             )
             for s in sums
         ]
-        whole = _total(shares)
+        whole = row_totals(shares)
         step = _ratio(gap, whole, whole > 0)
         return tuple(phi + share * _per_row(step, phi) for phi, share in zip(maps, shares, strict=True))
 

@@ -57,6 +57,10 @@ def check_inputs(inputs: Inputs, *, integers_allowed: bool = False, what: str = 
 
 
 def _check_values(part: Tensor, integers_allowed: bool, what: str) -> None:
+    if part.layout is not torch.strided or part.is_meta:
+        raise InputError(
+            f"{what} must hold their numbers densely; got {part.layout} on {part.device}. Convert first: x.to_dense()."
+        )
     if not part.is_floating_point():
         if integers_allowed:
             return
@@ -102,9 +106,19 @@ def matching_rows(
     return tuple(_match(v, part, what=what, batched=batched) for v, part in zip(values, parts, strict=True))
 
 
+def in_rows(part: Tensor) -> Tensor:
+    """The numbers of each row beside each other, (b, D); a row may be a single number."""
+    return part.reshape(part.shape[0], -1)
+
+
+def row_totals(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of each row over all tensors, (b,)."""
+    return torch.stack([in_rows(part).sum(1) for part in parts]).sum(0)
+
+
 def span(rows: Tensor) -> Tensor:
     """Largest minus smallest value of each row, (b, 1, ...)."""
-    values = rows.flatten(1)
+    values = in_rows(rows)
     return (values.amax(1) - values.amin(1)).reshape(-1, *(1,) * (rows.dim() - 1))
 
 

@@ -1,0 +1,172 @@
+"""Captum's algorithms as methods of ours."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rightreasons.attribution import Attribution, Axioms, Evaluations, Explanation
+from rightreasons.attribution._attribution import Call
+from rightreasons.core._errors import DifferentiabilityError
+from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._guard import Model, explaining
+from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
+from rightreasons.core._score import Target
+
+
+class _Attributes(Protocol):
+    def attribute(self, inputs: Any, **keywords: Any) -> Any: ...
+
+
+@final
+@dataclass(frozen=True, repr=False, eq=False)
+class FromCaptum(Attribution):
+    """A captum algorithm as a method of ours; see `from_captum`.
+
+    Args:
+        algorithm: captum's class, or a function from the model to an algorithm.
+        arguments: for its `attribute`, as pairs of name and value.
+    """
+
+    axioms: ClassVar[Axioms] = Axioms(
+        complete=False,
+        sensitive=False,
+        dummy=False,
+        implementation_invariant=False,
+        linear=False,
+        differentiable=False,
+        note="Another library's algorithm: nothing is claimed.",
+    )
+
+    algorithm: Callable[[Any], _Attributes]
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+    def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
+        """`chunk` splits the rows, or is captum's `internal_batch_size` where it has one."""
+        if call.create_graph:
+            raise DifferentiabilityError(
+                f"create_graph=True: {self!r} gives parameters no gradient. Captum has no graph through its maps; "
+                "Use rr.IntegratedGradients() or another method of this package."
+            )
+        with explaining(model, second_order=False, hooks=True) as network, _drawing(call.generator):
+            return self._attributed(network, inputs, target, call.chunk, dict(call.model_kwargs or {}))
+
+    def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
+        """With outputs; what the algorithm itself evaluated is not counted."""
+        maps = self._maps(model, inputs, target, call)
+        with explaining(model, second_order=False) as network, torch.no_grad():
+            function = ScoreFunction(
+                network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.chunk
+            )
+            outputs = function.outputs_of_batch(function.points)
+        return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
+
+    def _attributed(
+        self, model: Model, inputs: Inputs, target: Target, chunk: int | None, keywords: dict[str, Any]
+    ) -> Inputs:
+        batch = check_inputs(inputs, integers_allowed=True)
+        names = tuple(keywords)
+        forward = _Forward(model, names, target if callable(target) else None)
+        plain = not names and not callable(target)
+        algorithm = self.algorithm(model if plain else forward)
+        arguments = dict(self.arguments)
+        batched = "internal_batch_size" in inspect.signature(algorithm.attribute).parameters
+        if chunk is not None and batched:
+            arguments["internal_batch_size"] = chunk
+        rows = batch if chunk is None or batched else chunk
+        parts = []
+        for start in range(0, batch, rows):
+            block = Block(start, min(start + rows, batch))
+            taken = {k: block.take(v) if _is_per_row(v, batch) else v for k, v in keywords.items()}
+            parts.append(
+                as_tuple(
+                    algorithm.attribute(
+                        like([_asked(block.take(part)) for part in as_tuple(inputs)], inputs),
+                        **arguments,
+                        **({} if callable(target) else {"target": _their_target(target, block, batch)}),
+                        **({"additional_forward_args": tuple(taken.values())} if names else {}),
+                    )
+                )
+            )
+        joined = [torch.cat(each).detach() for each in zip(*parts, strict=True)]
+        return joined[0] if len(joined) == 1 and not isinstance(inputs, tuple) else tuple(joined)
+
+    def __repr__(self) -> str:
+        name = getattr(self.algorithm, "__name__", type(self.algorithm).__name__)
+        settings = "".join(f", {key}={value!r}" for key, value in self.arguments)
+        return f"from_captum({name}{settings})"
+
+
+class _Forward(nn.Module):
+    """A model whose keywords are positional, and whose output may be a score already."""
+
+    def __init__(
+        self, model: Model, names: tuple[str, ...], score: Callable[[Tensor], Tensor] | None
+    ) -> None:
+        super().__init__()
+        self.model, self.names, self.score = model, names, score
+        self.eval()
+
+    def forward(self, *args: Any) -> Tensor:
+        count = len(args) - len(self.names)
+        outputs = self.model(*args[:count], **dict(zip(self.names, args[count:], strict=True)))
+        return outputs if self.score is None else self.score(outputs)
+
+
+def from_captum(
+    algorithm: Callable[[Any], _Attributes], arguments: Mapping[str, Any] | None = None
+) -> FromCaptum:
+    """A captum algorithm as a method of ours, for metrics, audits and reports (not for training).
+
+    It runs on the model in eval mode and leaves it as found. A generator seeds torch's and numpy's global state for
+    the call, which is restored afterwards: captum has no generator of its own.
+
+    Args:
+        algorithm: captum's class, or a function from the model to an algorithm for those that need a layer.
+        arguments: for its `attribute`: `{"n_steps": 20}`.
+
+    Example:
+        >>> import captum.attr, torch
+        >>> saliency = from_captum(captum.attr.Saliency, {"abs": False})
+        >>> saliency(lambda x: (x**2).sum(1), torch.tensor([[1.0, 3.0]]))
+        tensor([[2., 6.]])
+    """
+    return FromCaptum(algorithm, tuple((arguments or {}).items()))
+
+
+def _asked(part: Tensor) -> Tensor:
+    part = part.detach().clone()
+    return part.requires_grad_() if part.is_floating_point() else part
+
+
+def _is_per_row(value: Any, batch: int) -> bool:
+    return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch
+
+
+def _their_target(target: Any, block: Block, batch: int) -> Any:
+    if _is_per_row(target, batch):
+        target = block.take(target)
+        return [tuple(row) for row in target.tolist()] if target.dim() > 1 else target
+    return target
+
+
+@contextmanager
+def _drawing(generator: torch.Generator | None) -> Iterator[None]:
+    """Global random states made from the generator, and restored; without one they advance as usual."""
+    if generator is None:
+        yield
+        return
+    seed = int(torch.randint(2**31, (), generator=generator))
+    state = np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(state)
