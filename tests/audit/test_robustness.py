@@ -40,10 +40,10 @@ def test_values_are_the_metrics_of_what_was_compared(x: Tensor, y: Tensor) -> No
     measures = found.values["attack"]
     torch.testing.assert_close(measures["top-k"], topk_intersection(clean, after, 6))
     torch.testing.assert_close(measures["LENS"], lens(clean, after, 6).observed)
-    torch.testing.assert_close(measures["LENS less unrelated"], lens(clean, after, 6).adjusted)
-    torch.testing.assert_close(
-        measures["LENS less uniform"], lens(clean, after, 6, adjust="uniform").adjusted
-    )
+    for level in ("unrelated", "uniform"):
+        near = lens(clean, after, 6, adjust=level)
+        scaled = (near.observed - near.chance) / (1 - near.chance.mean())
+        torch.testing.assert_close(measures[f"LENS less {level}"], scaled)
     torch.testing.assert_close(
         found.values["another row's map"]["Spearman"], spearman(clean, clean.roll(1, 0))
     )
@@ -74,6 +74,32 @@ def test_tables_have_no_windows(x: Tensor) -> None:
     found = robustness(model, x, model(x).argmax(1), attribution=rr.Gradient(), attack=attack, k=2)
     assert found.window is None
     assert list(found.table["attack"]) == ["top-k", "top-k less uniform", "top-k less unrelated", "Spearman"]
+
+
+def test_another_rows_map_is_at_the_level_of_other_rows() -> None:
+    def maps(model: nn.Module, x: Tensor, y: Tensor, **call: object) -> Tensor:
+        return x  # two kinds of rows: within a kind all agree, between them nothing does
+
+    x = torch.eye(4).repeat_interleave(torch.tensor([6, 4, 1, 1]), 0) + 0.01 * torch.rand(12, 4)
+    model = nn.Linear(4, 2)
+    y = model(x).argmax(1)
+    attack = TopK(k=1, eps=0.0, steps=1)
+    found = robustness(model, x, y, attribution=maps, attack=attack, k=1, direction=rr.InputTimesGradient())
+    other = found.table["another row's map"]
+    # 8 of 12 rows come after one of their kind; of all pairs of rows 6 * 5 + 4 * 3 of 12 * 11 are of one kind.
+    assert other["top-k"].mean == pytest.approx(8 / 12)
+    level = (6 * 5 + 4 * 3) / (12 * 11)
+    assert other["top-k less unrelated"].mean == pytest.approx((8 / 12 - level) / (1 - level))
+    assert found.table["attack"]["top-k less unrelated"].mean == pytest.approx(1)
+
+
+def test_failed_rows_are_told_with_both_means(x: Tensor, y: Tensor) -> None:
+    frozen = torch.zeros(2, 6, 6).index_fill(2, torch.tensor([0]), 1.0)
+    weak = TopK(k=6, eps=0.03 * frozen, steps=2)
+    found = robustness(cnn(), x, y, attribution=rr.Gradient(), attack=weak, k=6, generator=generator())
+    summary = found.found.summary
+    assert 0 < summary.failure_rate < 1
+    assert f"{summary.better:.2f} where it worked, {summary.all:.2f} over all rows" in robustness_text(found)
 
 
 def test_white_noise_is_at_chance_where_positions_stand_for_several_features() -> None:
@@ -111,7 +137,8 @@ def test_failures_and_undefined_rows_are_said(x: Tensor, y: Tensor) -> None:
     found = robustness(cnn(), x, y, attribution=rr.Gradient(), attack=still, k=30, window=3)
     text = robustness_text(found)
     assert "The attack failed on 100% of the rows" in text
-    assert "LENS less unrelated of attack is defined for 0 of 8 rows: chance above .99 elsewhere" in text
+    assert "Its own measure: 1.00 over all rows, 1.00 before." in text
+    assert "LENS less unrelated of attack is defined for 0 of 8 rows: elsewhere chance is above .99" in text
     assert "undefined" in text
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from matplotlib import image
+from torch import nn
 
 from rightreasons import data, runs
+from rightreasons.attacks import Status
 from rightreasons.audit import robustness_of_run
 from rightreasons.cli import main
 from rightreasons.core._errors import InputError, RecipeError
+from rightreasons.metrics import lens_recall
 from rightreasons.report import attack_figure
 from rightreasons.report._attack import _PLACES, _examples, _places
 from rightreasons.runs import RunDirectory
@@ -81,7 +84,7 @@ def test_the_command_writes_a_table_and_a_picture(
     assert main([*call, "--rows", "12", "--attack", "lens", "--k", "6", "-o", str(tmp_path / "out")]) == 0
     said = capsys.readouterr()
     assert "TopK(eps=0.2, steps=3, bounds=(0.0, 1.0), k=6, window=1) on Gradient" in said.out
-    assert "24/24" in said.err
+    assert "its control: 24/24 rows" in said.err
     with (tmp_path / "out" / "table.csv").open() as file:
         table = list(csv.DictReader(file))
     assert {row["row"] for row in table} == {
@@ -94,9 +97,11 @@ def test_the_command_on_a_table_writes_into_the_run(
     table_run: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["attack", str(table_run.path), "--eps", "0.2", "--steps", "2", "--rows", "10"]) == 0
-    folder = table_run.path / "attacks" / "top-k-expected_gradients-linf-0.2-plain-s00"
-    assert [path.name for path in folder.iterdir()] == ["table.csv"]
-    assert "less unrelated" in capsys.readouterr().out
+    folder = table_run.path / "attacks" / "top-k-expected_gradients-linf-0.2-k0.1-w1-plain-s00"
+    assert sorted(path.name for path in folder.iterdir()) == ["table.csv", "table.txt"]
+    said = capsys.readouterr().out
+    assert "less unrelated" in said
+    assert (folder / "table.txt").read_text() in said
 
 
 @pytest.mark.parametrize(
@@ -106,6 +111,11 @@ def test_the_command_on_a_table_writes_into_the_run(
         (["--eps", "0.1", "--attack", "topk"], "Did you mean 'top-k'?"),
         (["--eps", "0.1", "--attribution", "grad"], "Did you mean 'gradient'?"),
         (["--eps", "0.1", "--k", "70", "--steps", "1"], "between 1 and the 64 positions of a map; got 70"),
+        (
+            ["--eps", "0.1", "--k", "inf", "--steps", "1"],
+            "a fraction k must lie strictly between 0 and 1; got inf",
+        ),
+        (["--eps", "0.1", "-o", "/dev/null/out"], "/dev/null/out cannot be written: "),
         (["--eps", "0.1", "--arm", "Smoth"], "has no arm 'Smoth'"),
         ([], "Missing option '--eps'"),
     ],
@@ -117,6 +127,30 @@ def test_what_is_wrong_is_one_line(
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_windows_of_sequences_lie_along_their_length(
+    image_run: RunDirectory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trained = runs.load(image_run.path)
+    pixels = trained.parts.test.x
+    folded = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (1, 8, 8)), trained.model)
+    sequences = changed_test(replace(trained, model=folded), x=pixels.reshape(len(pixels), 2, 32))
+    found = robustness_of_run(
+        sequences, eps=0.2, attribution="gradient", attack="lens", steps=3, rows=12, k=4
+    )
+    attacked = ~found.found.rows(Status.EXCLUDED)
+    clean, after = (maps[attacked].abs().sum(1) for maps in (found.found.clean_maps, found.found.maps))
+    assert clean.shape == (int(attacked.sum()), 32)
+    torch.testing.assert_close(found.values["attack"]["LENS"], lens_recall(clean, after, 4, 1))
+    assert "reduce=over_channels" in repr(found.attack)
+    monkeypatch.setattr(runs, "load", lambda *_, **__: sequences)
+    call = ["attack", "run", "--eps", "0.2", "--attribution", "gradient", "--steps", "2", "--rows", "8"]
+    assert main([*call, "-o", str(tmp_path)]) == 0
+    assert not (tmp_path / "figure.png").exists()
 
 
 def test_the_picture_shows_both_sets_and_their_windows(image_run: RunDirectory) -> None:

@@ -9,7 +9,7 @@ import zarr
 from rich.console import Console
 
 from rightreasons.cli import main
-from rightreasons.cli._rows import counted
+from rightreasons.cli._progress import counted
 from tests.cli.test_full_disk import files_of_at_most
 
 NETWORK = (

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
+from types import FunctionType
 
 import torch
 from jaxtyping import Float
@@ -186,14 +187,15 @@ class Search:
         return low, high
 
     def __repr__(self) -> str:
-        """Fields that differ from their defaults; tensors as their shape."""
+        """Fields that differ from their defaults; tensors as their shape, functions as their name."""
         shown = []
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
                 shown.append(f"{field.name}=<{'x'.join(map(str, value.shape))}>")
             elif not _same(value, field.default):
-                shown.append(f"{field.name}={value!r}")
+                name = value.__name__ if isinstance(value, FunctionType) else repr(value)
+                shown.append(f"{field.name}={name}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -31,12 +31,13 @@ class Robustness:
         attack: as given.
         attribution: the method under attack.
         k: how many positions count, or their share.
-        window: radius of the windows; None where maps have no space.
+        window: radius of the windows; None where positions have no neighbours.
         inputs: what was attacked, (B, *F).
         found: the attack's result, row by row.
         control: the same of the random perturbation.
         values: for the attack and each of `CONTROLS`, every measure of every attacked row; NaN where it is not
-            defined. Failed attacks and controls stand at their clean map.
+            defined. What is less a level is on the scale of all rows, for their mean. Failed attacks and controls stand
+            at their clean map.
     """
 
     attack: AttributionAttack
@@ -80,9 +81,10 @@ def robustness(
     | another row's map   | the clean map of the next attacked row                                        |
     | white noise         | uniform noise                                                                 |
 
-    Measures are top-k intersection, LENS recall as published and less each chance level (`rr.metrics.lens`), Spearman's
-    correlation and the shift of the centre of mass; without space (tables) top-k takes the place of LENS. The last
-    two rows say where each measure ends: a value that unrelated maps have is no agreement, whatever it is called.
+    Measures are top-k intersection, LENS recall as published and less each chance level, all rows on the scale that the
+    mean level leaves (`rr.metrics.LensResult.on_one_scale`), Spearman's correlation and the shift of the centre of
+    mass; without neighbours (tables) top-k takes the place of LENS. The last two rows say where each measure ends: a
+    value that unrelated maps have is no agreement, whatever it is called.
 
     Cost: that of the attack twice, once without directions; memory is that of `block` rows and restarts at once.
 
@@ -93,7 +95,7 @@ def robustness(
         attribution: the method under attack.
         attack: the attack.
         k: how many positions the measures count, or their share (float in (0, 1)).
-        window: radius of the windows of LENS, in positions.
+        window: radius of the windows of LENS, in positions; rows (n,) are of a table, whose columns have no neighbours.
         direction: the method that is climbed, e.g. one with fewer path points; None: `attribution`.
         generator: of starts and draws; None advances the global one.
         block: rows attacked at once.
@@ -142,28 +144,35 @@ def robustness(
     # Drawn after the reduction: every position alike, however many features it stands for.
     noise = torch.rand(clean.shape, generator=torch.Generator().manual_seed(0)).to(clean)
     compared = {ATTACK: after, RANDOM: random, OTHER: clean.roll(1, 0), NOISE: noise}
-    radius = window if clean.ndim > 2 else None
-    values = {name: _measures(clean, maps, k, radius) for name, maps in compared.items()}
+    # A table has no neighbours; sequences (channels, length) have, also where maps are of their length only.
+    radius = window if clean.ndim > 2 or x.ndim == 3 else None
+    # For another row's map the other rows' maps are the clean ones: rolled ones would hold the row's own.
+    others = compared | {OTHER: clean}
+    values = {name: _measures(clean, maps, others[name], k, radius) for name, maps in compared.items()}
     return Robustness(attack, attribution, k, radius, x, found, control, values)
 
 
-def _measures(clean: Tensor, maps: Tensor, k: int | float, window: int | None) -> dict[str, Tensor]:
-    """Of reduced maps, (B, *S)."""
-    near = lens(clean, maps, k, window or 0, adjust="unrelated", reduce=None)
-    uniform = lens(clean, maps, k, window or 0, adjust="uniform", reduce=None).adjusted
+def _measures(
+    clean: Tensor, maps: Tensor, others: Tensor, k: int | float, window: int | None
+) -> dict[str, Tensor]:
+    """Of reduced maps, (B, *S); `others` are those whose rows j != i are unrelated to row i."""
+    measure = partial(lens, clean, k=k, window=window or 0, reduce=None)
+    near = measure(maps)
+    near = near._replace(chance=measure(others).chance)
+    uniform, unrelated = measure(maps, adjust="uniform").on_one_scale(), near.on_one_scale()
     order = spearman(clean, maps, reduce=None)
     if window is None:
         return {
             "top-k": near.observed,
             "top-k less uniform": uniform,
-            "top-k less unrelated": near.adjusted,
+            "top-k less unrelated": unrelated,
             "Spearman": order,
         }
     return {
         "top-k": topk_intersection(clean, maps, k, reduce=None),
         "LENS": near.observed,
         "LENS less uniform": uniform,
-        "LENS less unrelated": near.adjusted,
+        "LENS less unrelated": unrelated,
         "Spearman": order,
         "centre shift": mass_centre_shift(clean, maps, reduce=None),
     }

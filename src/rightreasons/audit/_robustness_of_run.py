@@ -1,15 +1,14 @@
 """The explanations of a run's network under attack."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from rightreasons import data
 from rightreasons.attacks._loop import magnitude
-from rightreasons.audit._named import ByGroup, attack_of, cheaper
+from rightreasons.audit._named import ByGroup, attack_of, cheaper, over_channels
 from rightreasons.audit._robustness import Progress, Robustness, robustness
 from rightreasons.core._errors import InputError
+from rightreasons.metrics import Reduce
 from rightreasons.runs import Trained
 from rightreasons.tasks import Binary, MultiClass
 
@@ -32,8 +31,9 @@ def robustness_of_run(
     """Attack what a run's network says about its test rows; see `robustness`.
 
     In a table only numbers are perturbed, by eps in units of what the network sees (standard deviations, as tables are
-    standardised), and maps of features made from one column are added up to that column's. Methods that average over
-    points are climbed by few of them.
+    standardised), and maps of features made from one column are added up to that column's. Channels of
+    sequences are added up, and windows lie along their length. Methods that average over points are climbed by few of
+    them.
 
     Args:
         trained: from `rr.load`; its data must still be there.
@@ -41,7 +41,7 @@ def robustness_of_run(
         attack: one of `attack_names`.
         attribution: a name as in recipes; None: the recipe's method.
         k: positions that count, or their share.
-        window: radius of windows, in pixels.
+        window: radius of windows, in pixels or places of a sequence; of no use in a table.
         norm: "linf", "l2" or "l1".
         steps: of the search.
         restarts: independent starts of each row.
@@ -68,13 +68,23 @@ def robustness_of_run(
         )
     generator = torch.Generator().manual_seed(seed)
     index = torch.randperm(len(test), generator=generator)[:rows]
-    space = not test.columns
-    search = attack_of(
-        attack, k=k, window=window, norm=norm, space=space, eps=eps, steps=steps, restarts=restarts,
-        bounds=test.bounds, **_of_table(test),
-    )  # fmt: skip
     method = trained.method(attribution)
-    search, direction = cheaper(search, method)
+    search, direction = cheaper(
+        attack_of(
+            attack,
+            eps=eps,
+            k=k,
+            window=window,
+            norm=norm,
+            steps=steps,
+            restarts=restarts,
+            bounds=test.bounds,
+            mask=_numbers(test),
+            reduce=_reduction(test),
+            space=not test.columns,
+        ),
+        method,
+    )
     return robustness(
         trained.model,
         test.x[index],
@@ -89,11 +99,18 @@ def robustness_of_run(
     )
 
 
-def _of_table(rows: data.DataSet) -> dict[str, Any]:
-    """Which features may change, and how maps are read."""
+def _numbers(rows: data.DataSet) -> Tensor | None:
+    """Features of a table that may change; None where all may."""
     if not rows.columns:
-        return {"mask": None, "reduce": magnitude}
-    numbers: Tensor = torch.tensor([column.source is None for column in rows.columns])
+        return None
+    numbers = torch.tensor([column.source is None for column in rows.columns])
     if not bool(numbers.any()):
         raise InputError(f"{rows.name!r} has categories only: none of its features can be moved by eps.")
-    return {"mask": numbers, "reduce": ByGroup(tuple(rows.groups.values()))}
+    return numbers
+
+
+def _reduction(rows: data.DataSet) -> Reduce:
+    """One value for each column of a table, each place of a sequence (channels, length), each pixel."""
+    if rows.columns:
+        return ByGroup(tuple(rows.groups.values()))
+    return over_channels if rows.x.dim() == 3 else magnitude

@@ -52,16 +52,20 @@ def _head(found: Robustness) -> str:
 def _notes(found: Robustness) -> list[str]:
     notes = []
     for name, result in (("attack", found.found), ("random perturbation", found.control)):
-        if result.summary.failure_rate > 0:
+        summary = result.summary
+        if summary.failure_rate > 0:
+            worked = "" if isnan(summary.better) else f" {summary.better:.2f} where it worked,"
             notes.append(
-                f"The {name} failed on {result.summary.failure_rate:.0%} of the rows: clean map there."
+                f"The {name} failed on {summary.failure_rate:.0%} of the rows, which stand at their clean map. Its own "
+                f"measure:{worked} {summary.all:.2f} over all rows, {summary.before:.2f} before."
             )
     few = found.found.summary.attacked
     for row, measures in found.table.items():
         for measure, cell in measures.items():
             if cell.n < few:
                 notes.append(
-                    f"{measure} of {row} is defined for {cell.n} of {few} rows: chance above .99 elsewhere."
+                    f"{measure} of {row} is defined for {cell.n} of {few} rows: elsewhere chance is above .99, or a "
+                    "map is constant."
                 )
     notes.append(
         "1 is an unchanged map, centre shift apart. Less uniform, less unrelated: 0 is what random positions, or the "

@@ -10,44 +10,43 @@ from rightreasons.cli import _options as options
 if TYPE_CHECKING:
     from rightreasons.audit import Robustness
 
+_EPS = (
+    "Radius of the perturbation, in units of the network's inputs (pixels within the run's bounds; standard deviations "
+    "in a standardised table)."
+)
+_OUTPUT = "Where the table and, for images, the figure go. Default: a folder in RUN/attacks."
+_NAMES = "top-k, lens, lens-diverse, centre or rank."
+
+Eps = Annotated[float, typer.Option("--eps", help=_EPS, show_default=False)]
+Name = Annotated[str, typer.Option("--attack", metavar="NAME", help=_NAMES)]
+Method = Annotated[
+    str | None,
+    typer.Option("--attribution", metavar="NAME", help="Method. Default: the recipe's.", show_default=False),
+]
+K = Annotated[float, typer.Option("--k", help="Positions that count: a share below 1, or a count.")]
+Window = Annotated[
+    int, typer.Option("--window", min=0, help="Radius of the windows, in pixels or places of a sequence.")
+]
+Norm = Annotated[str, typer.Option("--norm", help="linf, l2 or l1.")]
+Steps = Annotated[int, typer.Option("--steps", min=1, help="Steps of the search.")]
+Restarts = Annotated[int, typer.Option("--restarts", min=1, help="Starts of each row.")]
+Rows = Annotated[int, typer.Option("--rows", metavar="N", help="Test rows, drawn at random.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of rows, starts and draws.")]
+
 
 def attack(
     run: options.Run,
-    eps: Annotated[
-        float,
-        typer.Option(
-            "--eps",
-            help="Radius of the perturbation, in units of the network's inputs (pixels within the run's bounds; "
-            "standard deviations in a standardised table).",
-            show_default=False,
-        ),
-    ],
-    name: Annotated[
-        str, typer.Option("--attack", metavar="NAME", help="top-k, lens, lens-diverse, centre or rank.")
-    ] = "top-k",
-    attribution: Annotated[
-        str | None,
-        typer.Option(
-            "--attribution", metavar="NAME", help="Method. Default: the recipe's.", show_default=False
-        ),
-    ] = None,
-    k: Annotated[float, typer.Option("--k", help="Positions that count: a share below 1, or a count.")] = 0.1,
-    window: Annotated[int, typer.Option("--window", min=0, help="Radius of the windows, in pixels.")] = 1,
-    norm: Annotated[str, typer.Option("--norm", help="linf, l2 or l1.")] = "linf",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of the search.")] = 50,
-    restarts: Annotated[int, typer.Option("--restarts", min=1, help="Starts of each row.")] = 1,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", help="Test rows, drawn at random.")] = 64,
-    seed: Annotated[int, typer.Option("--seed", help="Of rows, starts and draws.")] = 0,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Where table.csv and, for images, figure.png go. Default: a folder in RUN/attacks.",
-            show_default=False,
-        ),
-    ] = None,
+    eps: Eps,
+    name: Name = "top-k",
+    attribution: Method = None,
+    k: K = 0.1,
+    window: Window = 1,
+    norm: Norm = "linf",
+    steps: Steps = 50,
+    restarts: Restarts = 1,
+    rows: Rows = 64,
+    seed: Seed = 0,
+    output: Annotated[Path | None, options.output("DIR", _OUTPUT)] = None,
     arm: options.Arm = None,
     split: options.Split = 0,
     trust: options.Trust = False,
@@ -55,38 +54,36 @@ def attack(
 ) -> None:
     """Attack the explanations of a network, next to controls: random noise, another row's map, white noise."""
     from rightreasons import audit, runs
-    from rightreasons.cli._progress import counting
+    from rightreasons.cli._progress import counted
+    from rightreasons.runs._files import writing
     from rightreasons.runs._plan import slug
 
     trained = runs.load(run, arm=arm, split=split, trust=trust, code=code)
-    with counting(f"attacking {trained.arm}") as progress:
-        found = audit.robustness_of_run(
-            trained,
-            eps=eps,
-            attack=name,
-            attribution=attribution,
-            k=int(k) if k >= 1 and k == int(k) else k,
-            window=window,
-            norm=norm,
-            steps=steps,
-            restarts=restarts,
-            rows=rows,
-            seed=seed,
-            progress=progress,
-        )
-    typer.echo(f"{trained.arm}, split {split}: {audit.robustness_text(found)}")
+    if output is not None:  # known before the work whether it can be kept
+        with writing(output):
+            output.mkdir(parents=True, exist_ok=True)
     method = attribution or trained.recipe.explain.attribution.name
-    folder = output or run / "attacks" / f"{name}-{method}-{norm}-{eps:g}-{slug(trained.arm)}-s{split:02d}"
-    typer.echo("\n" + _written(found, folder))
+    place = f"{name}-{method}-{norm}-{eps:g}-k{k:g}-w{window}-{slug(trained.arm)}-s{split:02d}"
+    count = int(k) if k >= 1 and k.is_integer() else k
+    with counted(f"attacking {trained.arm} and its control") as progress:
+        found = audit.robustness_of_run(
+            trained, eps=eps, attack=name, attribution=attribution, k=count, window=window, norm=norm, steps=steps,
+            restarts=restarts, rows=rows, seed=seed, progress=progress,
+        )  # fmt: skip
+    text = f"{trained.arm}, split {split}: {audit.robustness_text(found)}"
+    typer.echo(text)
+    typer.echo("\n" + _written(found, text, output or run / "attacks" / place))
 
 
-def _written(found: "Robustness", folder: Path) -> str:
+def _written(found: "Robustness", text: str, folder: Path) -> str:
+    """The table for programs and for people, and of images the figure; says where."""
     from rightreasons import audit, report, runs
     from rightreasons.runs._files import write_atomically
 
-    folder.mkdir(parents=True, exist_ok=True)
-    runs.write_table(audit.robustness_columns(found), folder / "table.csv")
-    if found.window is None:
-        return f"{folder / 'table.csv'}"
-    write_atomically(folder / "figure.png", report.attack_figure(found))
-    return f"{folder / 'table.csv'}\n{folder / 'figure.png'}"
+    places = [folder / "table.csv", folder / "table.txt"]
+    runs.write_table(audit.robustness_columns(found), places[0])
+    write_atomically(places[1], text + "\n")
+    if found.inputs.dim() == 4:
+        places.append(folder / "figure.png")
+        write_atomically(places[-1], report.attack_figure(found))
+    return "\n".join(map(str, places))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from rightreasons.cli import _options as options
+
 
 def compare(
     runs: Annotated[
@@ -12,13 +14,7 @@ def compare(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The page. Default: comparison.html in the folder of the first run.",
-            show_default=False,
-        ),
+        options.output("FILE", "The page. Default: comparison.html in the folder of the first run."),
     ] = None,
     against: Annotated[
         str | None,

@@ -12,14 +12,7 @@ def evaluate(
     run: options.Run,
     source: options.Source,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Also write every network's metrics: .json, .csv or .parquet.",
-            show_default=False,
-        ),
+        Path | None, options.output("FILE", "Also write every network's metrics: .json, .csv or .parquet.")
     ] = None,
     target: options.Target = None,
     allow_unseen: options.Unseen = False,

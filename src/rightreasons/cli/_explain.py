@@ -19,16 +19,7 @@ def explain(
         ),
     ],
     source: options.Source,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PLACE",
-            help="maps.zarr; for tables maps.csv or maps.parquet.",
-            show_default=False,
-        ),
-    ],
+    output: Annotated[Path, options.output("PLACE", "maps.zarr; for tables maps.csv or maps.parquet.")],
     method: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +78,7 @@ def explain(
 ) -> None:
     """Explain every row of a file or folder; the same command goes on after an interruption."""
     from rightreasons import runs
-    from rightreasons.cli._rows import counted
+    from rightreasons.cli._progress import counted
 
     job = runs.Job(
         model,

@@ -12,13 +12,7 @@ def export(
     run: options.Run,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="A .csv, .parquet or .json file. Default: CSV to standard output.",
-            show_default=False,
-        ),
+        options.output("FILE", "A .csv, .parquet or .json file. Default: CSV to standard output."),
     ] = None,
     arm: Annotated[
         str | None, typer.Option("--arm", metavar="NAME", help="One arm. Default: all.", show_default=False)

@@ -24,14 +24,7 @@ def init(
     separator: options.Separator = None,
     decimal: options.Decimal = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Default: beside the data, with the ending .yaml.",
-            show_default=False,
-        ),
+        Path | None, options.output("FILE", "Default: beside the data, with the ending .yaml.")
     ] = None,
 ) -> None:
     """Read the data as training will, and write a recipe with comments that say what to change."""

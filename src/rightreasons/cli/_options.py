@@ -16,6 +16,11 @@ def column(help: str, *names: str) -> Any:
     return typer.Option(*names, metavar="COLUMN", help=help, show_default=False)
 
 
+def output(metavar: str, help: str) -> Any:
+    """The option that says where results go."""
+    return typer.Option("--output", "-o", metavar=metavar, help=help, show_default=False)
+
+
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)]
 Source = Annotated[
     str,

@@ -12,14 +12,7 @@ def predict(
     run: options.Run,
     source: options.Source,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="A .csv or .parquet file. Default: CSV to standard output.",
-            show_default=False,
-        ),
+        Path | None, options.output("FILE", "A .csv or .parquet file. Default: CSV to standard output.")
     ] = None,
     arm: options.Arm = None,
     split: options.Split = 0,

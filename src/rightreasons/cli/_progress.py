@@ -25,27 +25,32 @@ _VERBS = {"train": "training", "examine": "measuring"}
 
 
 @contextmanager
-def counting(what: str, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Shows how far work without stages is; what it yields is called with what is done and what there is to do.
+def counted(name: str, console: Console | None = None) -> Iterator[Callable[..., None]]:
+    """Shows how far work without stages is; yields a function (done, total, found=0).
 
     Args:
-        what: is being done.
+        name: what is done.
         console: where to; None: standard error.
     """
     console = console or Console(stderr=True, highlight=False)
     started = spoken = monotonic()
     with _bars(console) as bars:
-        bar = bars.add_task(what, total=None)
+        bar = bars.add_task(name, total=None)
 
-        def tell(done: int, total: int) -> None:
+        def show(done: int, total: int, found: int = 0) -> None:
             nonlocal spoken
             bars.update(bar, completed=done, total=total)
-            if not console.is_terminal and (done == total or monotonic() - spoken > _SECONDS_BETWEEN_LINES):
-                spoken = monotonic()
-                seconds = f"({spoken - started:.0f} s)"
-                console.print(f"{what}: {done}/{total} {seconds}", soft_wrap=True, markup=False)
+            now = monotonic()
+            if not console.is_terminal and (done in (found, total) or now - spoken > _SECONDS_BETWEEN_LINES):
+                again = f", {found} found done" if found and done == found else ""
+                console.print(
+                    f"{name}: {done}/{total} rows{again} ({now - started:.0f} s)",
+                    soft_wrap=True,
+                    markup=False,
+                )
+                spoken = now
 
-        yield tell
+        yield show
 
 
 def _bars(console: Console, *more: ProgressColumn) -> Progress:

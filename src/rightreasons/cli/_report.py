@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from rightreasons.cli import _options as options
+
 
 def report(
     runs: Annotated[
@@ -13,12 +15,8 @@ def report(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The page over several runs. Default: index.html in the folder that holds them.",
-            show_default=False,
+        options.output(
+            "FILE", "The page over several runs. Default: index.html in the folder that holds them."
         ),
     ] = None,
 ) -> None:

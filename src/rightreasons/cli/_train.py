@@ -20,12 +20,9 @@ def train(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Run directory (of several recipes: the folder that holds them). Default: runs/<name of the recipe>.",
-            show_default=False,
+        options.output(
+            "DIR",
+            "Run directory (of several recipes: the folder that holds them). Default: runs/<name of the recipe>.",
         ),
     ] = None,
     workers: Annotated[

@@ -45,14 +45,20 @@ class LensResult(NamedTuple):
     adjusted: Float[Tensor, "B"]
     achieved: Int64[Tensor, "B"]
 
-    def pooled(self) -> Float[Tensor, ""]:
-        """(mean observed - mean c) / (1 - mean c) over the rows where both are defined: one figure for a batch.
+    def on_one_scale(self) -> Float[Tensor, "B"]:
+        """(observed - c) / (1 - mean c) of each row; their mean is `pooled`.
 
-        Steadier than `adjusted.nanmean()` where c is high: there single rows divide by little.
+        Steadier than `adjusted` where c is high: there single rows divide by little, and by different amounts. NaN
+        where a row is not defined, and everywhere if mean c > .99.
         """
         defined_B = self.observed.isfinite() & self.chance.isfinite()
-        observed, chance = self.observed[defined_B].mean(), self.chance[defined_B].mean()
-        return _adjusted(observed, chance)
+        level = self.chance[defined_B].mean()
+        scaled_B = (self.observed - self.chance) / (1 - level)
+        return scaled_B.masked_fill(~defined_B | (level > _HIGHEST_CHANCE), torch.nan)
+
+    def pooled(self) -> Float[Tensor, ""]:
+        """(mean observed - mean c) / (1 - mean c) over the rows where both are defined: one figure for a batch."""
+        return self.on_one_scale().nanmean()
 
 
 def lens(

@@ -86,8 +86,7 @@ def _draw(axes: np.ndarray, found: Robustness, row: int) -> None:
     index = int((~result.rows(Status.EXCLUDED))[:row].sum())
     measures = found.values["attack"]
     axes[4].set_xlabel(
-        f"top-k {float(measures['top-k'][index]):.2f}, LENS {float(measures['LENS'][index]):.2f},\n"
-        f"less unrelated {float(measures['LENS less unrelated'][index]):.2f}",
+        f"top-k {float(measures['top-k'][index]):.2f}, LENS {float(measures['LENS'][index]):.2f}",
         fontsize=9,
     )
     if result.status[row] != Status.BETTER:
