@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -163,6 +164,17 @@ def test_a_learned_prior_is_matched_to_columns_by_name():
         clone(made).fit(X.rename(columns={"d": "e"}), signal)
 
 
+def test_a_learned_prior_after_feature_selection():
+    X, signal = frame()
+    meta = priors.MetaFeatures.from_table({"known": [0, 0, 1, 2]}, list("dcba"), names=list("dcba"))
+    made = AttributionPriorRegressor(prior=priors.LearnedPrior(meta, signed=False), **QUICK)
+    line = make_pipeline(SelectKBest(f_regression, k=3), made).set_output(transform="pandas").fit(X, signal)
+    known = line[-1].prior_.meta_features
+    assert len(known.features) == 3
+    assert set(known.features) > {"a", "b"}
+    assert known.values[known.features.index("a")] == meta.values[3]
+
+
 def test_pipelines_searches_and_frames():
     X, signal = frame()
     line = make_pipeline(StandardScaler(), AttributionPriorRegressor(**QUICK)).set_output(transform="pandas")
@@ -264,6 +276,32 @@ def test_survival():
             {},
             "y must be a structured array of one field of truth values",
         ),
+        (
+            AttributionPriorSurvival(),
+            np.array([(False, 1.0)] * 20, dtype=[("e", "?"), ("t", float)]),
+            {},
+            "none of 20 did",
+        ),
+        (
+            AttributionPriorRegressor(prior=3),
+            range(20),
+            {},
+            "prior must be one of rr.priors, a function of maps.*got 3",
+        ),
+        (
+            AttributionPriorRegressor(hidden=16),
+            range(20),
+            {},
+            r"hidden lists the units.*such as \(32,\); got 16",
+        ),
+        (AttributionPriorRegressor(batch_size="all"), range(20), {}, "None for all, or 'auto'; got 'all'"),
+        (
+            AttributionPriorRegressor(validation_fraction=0.97),
+            range(20),
+            {},
+            "leaves 1 of 20 rows to train on",
+        ),
+        (AttributionPriorRegressor(patience=2), range(20), {}, "waits for a better validation metric"),
         (AttributionPriorSurvival(), survival(19)[1], {}, "X has 20 rows and y has 19"),
     ],
 )

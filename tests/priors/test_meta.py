@@ -260,6 +260,14 @@ def test_alignment_is_about_the_same_features():
     turned = meta.aligned(GENES[::-1])
     assert turned.features == tuple(GENES[::-1])
     assert torch.equal(turned.values, meta.values.flip(0))
+    few = meta.aligned(["MYC", "TP53"], unmatched="ignore")
+    assert few.values.tolist() == [meta.values[2].tolist(), meta.values[0].tolist()]
+    with pytest.raises(InputError, match="unmatched must be one of .*got 'drop'"):
+        meta.aligned(GENES, unmatched="drop")
+    with pytest.raises(InputError, match="1 features have none .'ATM'., 1 meta-features belong"):
+        meta.aligned([*GENES[:3], "ATM"], unmatched="ignore")
+    with pytest.raises(InputError, match="0 features have none, 2 meta-features belong to no feature"):
+        meta.aligned(GENES[:2])
     with pytest.raises(
         InputError, match="1 features have none .'ATM'., 1 meta-features belong to no feature .'EGFR'"
     ):

@@ -29,6 +29,7 @@ def objective(weight: Any = 0.1, references: Any = "batch", penalised: bool = Tr
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"patience": 3}, r"patience=3 waits for a better validation metric: pass validation=\(x, y\)"),
         ({"patience": 0}, "patience must be at least 1"),
         ({"checkpoint_every": 0}, "checkpoint_every must be at least 1"),
         ({"clip": -1.0}, "clip is the largest gradient norm"),

@@ -1,7 +1,7 @@
 """What the estimators of scikit-learn share: from rows and labels to a trained network and its attributions."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -110,7 +110,9 @@ class AttributionPriorEstimator(BaseEstimator):
         self.prior_ = self._chosen_prior()
         data, task = _carrying(X, y, weights, task)
         train, validation = self._split(len(X), seed)
-        size = self._batch_size if isinstance(self.batch_size, str) else self.batch_size
+        size = self._batch_size if self.batch_size == "auto" else self.batch_size
+        if isinstance(size, str):
+            raise InputError(f"batch_size must be a number of rows, None for all, or 'auto'; got {size!r}.")
         objective = training.Objective(self.network_, task, self._terms(X[train], weights is not None))
         fitted = training.fit(
             objective,
@@ -139,6 +141,10 @@ class AttributionPriorEstimator(BaseEstimator):
 
     def _built(self, features: int, outputs: int) -> nn.Module:
         if self.network is None:
+            if not isinstance(self.hidden, Iterable):
+                raise InputError(
+                    f"hidden lists the units of each hidden layer, such as (32,); got {self.hidden!r}."
+                )
             return models.MLP(features, tuple(self.hidden), outputs)
         return (
             copy.deepcopy(self.network)
@@ -151,6 +157,10 @@ class AttributionPriorEstimator(BaseEstimator):
             if self.prior not in _PRIORS:
                 raise InputError(f"there is no prior {self.prior!r}. {did_you_mean(self.prior, _PRIORS)}")
             return _PRIORS[self.prior]()
+        if self.prior is not None and not callable(self.prior):
+            raise InputError(
+                f"prior must be one of rr.priors, a function of maps, 'l1', 'l2', 'gini' or None; got {self.prior!r}."
+            )
         if not isinstance(self.prior, priors.LearnedPrior):
             return copy.deepcopy(self.prior)
         names = getattr(self, "feature_names_in_", None)
@@ -159,7 +169,7 @@ class AttributionPriorEstimator(BaseEstimator):
                 "meta-features are matched to columns by name, and X has no column names. Fit on a frame; in a "
                 "pipeline, make_pipeline(...).set_output(transform='pandas') keeps names."
             )
-        return self.prior.on(self.prior.meta_features.aligned(list(names))).double()
+        return self.prior.on(self.prior.meta_features.aligned(list(names), unmatched="ignore")).double()
 
     def _terms(self, references: Tensor, weighted: bool) -> list[training.Term]:
         if self.prior_ is None:
@@ -181,6 +191,11 @@ class AttributionPriorEstimator(BaseEstimator):
             raise InputError(f"validation_fraction must lie in [0, 1); got {self.validation_fraction}.")
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
         held = round(self.validation_fraction * count)
+        if count - held < 2:
+            raise InputError(
+                f"validation_fraction={self.validation_fraction} leaves {count - held} of {count} rows to train on. "
+                "Use less, or more rows."
+            )
         return order[held:].sort().values, order[:held].sort().values
 
     def _standardised(self, x: np.ndarray) -> Tensor:

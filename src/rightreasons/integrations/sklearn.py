@@ -36,7 +36,8 @@ class AttributionPriorClassifier(ClassifierMixin, AttributionPriorEstimator):
 
     Args:
         prior: what is believed of attributions: any of `rr.priors`, one of "l1", "l2" and "gini", or None. With a
-            `LearnedPrior` X has to be a frame, whose columns the meta-features are matched to by name.
+            `LearnedPrior` X has to be a frame, whose columns the meta-features are matched to by name; rows about
+            columns that an earlier step left out are ignored.
         weight: of the prior: a number, "auto", or what else `training.Penalty` takes.
         attribution: method whose maps the prior sees; None: `ExpectedGradients` of the training rows. Baselines and
             references are given in standardised units.
@@ -140,21 +141,13 @@ class AttributionPriorRegressor(RegressorMixin, AttributionPriorEstimator):
     """A network that predicts a number, trained with a prior on its attributions.
 
     Labels are standardised for training, so the prior's weight means the same in any unit; predictions and
-    attributions are in the unit of y. See `AttributionPriorClassifier` for the arguments.
+    attributions are in the unit of y. See `AttributionPriorClassifier` for the arguments and what else is learned.
 
     Attributes:
         feature_importance_: (p,), mean size of the attributions of at most 256 training rows, in the unit of y.
         y_mean_: mean of the training labels.
         y_scale_: their standard deviation; 1 if they are constant.
         network_: the trained network, from standardised inputs to standardised labels.
-        prior_: the prior, trained if it learns.
-        references_: (R, p), standardised training rows that attributions refer to, at most 1,000.
-        mean_: (p,), of the training rows.
-        scale_: (p,), their standard deviation; 1 for a constant column.
-        history_: one record for each epoch.
-        n_epochs_: epochs trained.
-        n_features_in_: p.
-        feature_names_in_: names of the columns, if X was a frame.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -200,19 +193,11 @@ class AttributionPriorSurvival(AttributionPriorEstimator):
 
     y is the structured array that scikit-survival uses, one field of truth values (was the event seen) and one of
     times; scikit-survival is not needed. The risk set is the batch: with batch_size="auto" all rows are one batch, so
-    take more epochs than for the other estimators. See `AttributionPriorClassifier` for the arguments.
+    take more epochs than for the other estimators. Rows have no weights: the likelihood is no mean over rows. See
+    `AttributionPriorClassifier` for the arguments and what else is learned.
 
     Attributes:
         feature_importance_: (p,), mean size of the attributions of at most 256 training rows, in log-hazard.
-        network_: the trained network, on standardised inputs.
-        prior_: the prior, trained if it learns.
-        references_: (R, p), standardised training rows that attributions refer to, at most 1,000.
-        mean_: (p,), of the training rows.
-        scale_: (p,), their standard deviation; 1 for a constant column.
-        history_: one record for each epoch.
-        n_epochs_: epochs trained.
-        n_features_in_: p.
-        feature_names_in_: names of the columns, if X was a frame.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -236,7 +221,12 @@ class AttributionPriorSurvival(AttributionPriorEstimator):
             ValueError: what cannot be used; it says why.
         """
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        self._fit(X, _survival_labels(y, len(X)), None, task_or(self.task, tasks.Survival()), 1)
+        labels = _survival_labels(y, len(X))
+        if not bool(labels[:, 1].any()):
+            raise InputError(
+                f"Cox's likelihood compares who had the event with who was at risk, and none of {len(X)} did."
+            )
+        self._fit(X, labels, None, task_or(self.task, tasks.Survival()), 1)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

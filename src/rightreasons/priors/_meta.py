@@ -127,12 +127,8 @@ class MetaFeatures:
 
         Example: see the class.
         """
-        for option, value, allowed in (
-            ("unmatched", unmatched, ("refuse", "ignore")),
-            ("absent", absent, ("refuse", "impute")),
-        ):
-            if value not in allowed:
-                raise InputError(f"{option} must be one of {allowed}; got {value!r}.")
+        _check_option("unmatched", unmatched, "ignore")
+        _check_option("absent", absent, "impute")
         wanted = as_names("features", features)
         rows, columns = table_of(table, names)
         refuse_unknown(categorical, columns)
@@ -268,17 +264,23 @@ class MetaFeatures:
             torch.cat([part.aligned(first).values for part in parts], dim=1),
         )
 
-    def aligned(self, features: Sequence[Hashable]) -> "MetaFeatures":
+    def aligned(self, features: Sequence[Hashable], *, unmatched: str = "refuse") -> "MetaFeatures":
         """The same rows in the order of `features`.
 
-        Raises: InputError unless these are the same features.
+        Args:
+            features: those of the model.
+            unmatched: what to do with rows about other features: "refuse", or "ignore", as after feature selection.
+                Numbers keep the scale that they have.
+
+        Raises: InputError for a feature without a row, or a row that is refused.
         """
+        _check_option("unmatched", unmatched, "ignore")
         wanted = as_names("features", features)
         if wanted == self.features:
             return self
         position = {name: i for i, name in enumerate(self.features)}
         other = [name for name in wanted if name not in position]
-        if other or len(wanted) != len(self.features):
+        if other or (unmatched == "refuse" and len(wanted) != len(self.features)):
             lost = [name for name in self.features if name not in set(wanted)]
             raise InputError(
                 "meta-features must be about the features of the model: "
@@ -297,6 +299,11 @@ class MetaFeatures:
         columns = tuple(MetaColumn(f"random {i + 1}", f"random {i + 1}") for i in range(len(self.columns)))
         drawn = torch.randn(self.values.shape, generator=generator)
         return MetaFeatures(self.features, columns, drawn)
+
+
+def _check_option(name: str, value: str, other: str) -> None:
+    if value not in ("refuse", other):
+        raise InputError(f"{name} must be one of {('refuse', other)}; got {value!r}.")
 
 
 def _assembled(

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rightreasons.core._distributed import agreed
-from rightreasons.core._errors import DivergedError, MissingExtraError
+from rightreasons.core._errors import DivergedError, InputError, MissingExtraError
 from rightreasons.core._inputs import Inputs
 from rightreasons.training._batches import Data, Rows
 from rightreasons.training._checks import check_batches, check_numbers, optimizer_of
@@ -101,6 +101,8 @@ def fit(
     size = batch_size or len(rows)
     check_batches(objective, len(rows), size, drop_last, devices)
     judged = None if validation is None else Rows(validation, "validation")
+    if patience is not None and judged is None:
+        raise InputError(f"patience={patience} waits for a better validation metric: pass validation=(x, y).")
     run = Run(
         objective,
         _fabric(accelerator, devices, precision),
