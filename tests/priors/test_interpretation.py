@@ -33,6 +33,13 @@ class Known(nn.Module):
         return self.scale * (size**2 + 3 * y - age)
 
 
+class Sum(nn.Module):
+    """g without parameters."""
+
+    def forward(self, meta: torch.Tensor) -> torch.Tensor:
+        return meta.sum(1)
+
+
 def prior(scale: float = 1.0) -> LearnedPrior:
     return LearnedPrior(MetaFeatures.from_table(TABLE, NAMES, names=NAMES), Known(scale))
 
@@ -107,10 +114,14 @@ def test_expected_gradients_of_g_are_complete_and_right():
     torch.testing.assert_close(found[:, 0], size**2 - (size**2).mean())
     torch.testing.assert_close(found[:, 4], age.mean() - age)
     assert not found[:, 1].any()
+    torch.testing.assert_close(explain_importance(made, ["d", "a"]), found[[3, 0]])
     few = explain_importance(made, references=2)
     assert (few.sum(1) - found.sum(1)).std() < 1e-5  # another mean, the same differences
     assert not torch.allclose(few, found)
-    assert not explain_importance(LearnedPrior(made.meta_features, "zero")).any()
+    for network in ("zero", "constant"):
+        assert not explain_importance(LearnedPrior(made.meta_features, network)).any()
+    fixed = LearnedPrior(made.meta_features, Sum())
+    torch.testing.assert_close(explain_importance(fixed), made.meta - made.meta.mean(0))
 
 
 def test_top_features_have_signs_and_spreads():
@@ -140,6 +151,8 @@ def test_refusals():
         partial_dependence([made, moved], "size")
     with pytest.raises(InputError, match="k must lie in 1..5, the number of features; got 9"):
         top_features(made, k=9)
+    with pytest.raises(InputError, match="the prior has no feature 'z'; it has 'a', 'b', 'c'"):
+        explain_importance(made, ["a", "z"])
     with pytest.raises(InputError, match="references counts features, at least 1; got 0"):
         explain_importance(made, references=0)
     with pytest.raises(InputError, match="coverage is the central share of the runs"):

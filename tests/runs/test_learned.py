@@ -8,7 +8,7 @@ import torch
 from rightreasons import priors, report
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import Recipe, parse, read, to_yaml
-from rightreasons.report._learned import dependence, sentences
+from rightreasons.report._learned import _reasons, dependence, sentences
 from rightreasons.runs import RunDirectory
 from rightreasons.runs._learned import importances
 from rightreasons.runs._rehearse import rehearse
@@ -162,8 +162,10 @@ def test_the_page_says_whether_real_beat_permuted(run: RunDirectory) -> None:
     assert "Two splits agree on the order of |g| with a rank correlation" in page
     metrics = run.metrics()
     curves = dependence(next(arm for arm in metrics["arms"] if arm["name"] == "Known")["learned"])
-    assert curves["place"][1] == ("x", "y")
-    assert curves["length"][2].shape == (2, 21)
+    assert curves["place"].levels == ("x", "y")
+    assert curves["length"].runs.shape == (2, 21)
+    assert curves["length"].features.shape == (5, 21)
+    assert "Most of it from" in page
 
 
 def test_the_page_holds_it_against_what_is_known(run: RunDirectory) -> None:
@@ -184,9 +186,31 @@ def test_curves_of_other_values_meet_where_all_splits_have_some() -> None:
         {"dependence": {"sd": {"values": values, "levels": [], "mean": [2 * v for v in values]}}}
         for values in ([0.0, 1.0, 2.0], [1.0, 2.0, 3.0])
     ]
-    values, levels, runs = dependence(curves)["sd"]
-    assert (values.tolist(), levels) == ([1.0, 1.5, 2.0], ())
-    assert runs.tolist() == [[2.0, 3.0, 4.0]] * 2
+    found = dependence(curves)["sd"]
+    assert (found.values.tolist(), found.levels) == ([1.0, 1.5, 2.0], ())
+    assert found.runs.tolist() == [[2.0, 3.0, 4.0]] * 2
+    curves[1]["dependence"]["sd"]["levels"] = ["x"]
+    assert dependence(curves) == {}
+
+
+def test_what_makes_a_feature_matter_in_words() -> None:
+    explained = [
+        {"a": {"size": 0.5, "age": -0.25, "kind": 0.0}},
+        {"a": {"age": -1.0, "size": 0.5}},
+        {"b": {}},
+    ]
+    learned = [{"explained": each} for each in explained]
+    assert _reasons(learned, "a") == "age −0.625, size +0.500"
+    assert _reasons(learned, "c") == _reasons([{}], "a") == "–"
+
+
+def test_what_is_recorded_of_features_on_top_adds_up(run: RunDirectory) -> None:
+    own = next(arm for arm in run.metrics()["arms"] if arm["name"] == "Known")["learned"][0]
+    assert set(own["explained"]) == set(own["features"])
+    g = dict(zip(own["features"], own["importance"], strict=True))
+    rest = [sum(added.values()) - g[name] for name, added in own["explained"].items()]
+    assert max(rest) - min(rest) < 1e-4 * max(map(abs, g.values())) + 1e-7  # complete: g less its mean
+    assert set(own["dependence"]["length"]["curves"]) == set(own["features"])
 
 
 def test_features_that_some_splits_lack_are_left_out() -> None:

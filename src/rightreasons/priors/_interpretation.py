@@ -13,8 +13,9 @@ from torch import Tensor
 from rightreasons.attribution import IntegratedGradients
 from rightreasons.core._errors import InputError
 from rightreasons.core._inputs import as_tuple
-from rightreasons.priors._learned import LearnedPrior
+from rightreasons.priors._learned import Constant, LearnedPrior
 
+_ROWS = 4096  # of points with their references at once
 ALL_REFERENCES = 512
 """With more features than this, that many of them are the references of `explain_importance`."""
 
@@ -100,26 +101,38 @@ def partial_dependence(
 
 
 def explain_importance(
-    prior: LearnedPrior, *, steps: int = 8, references: int | None = None, seed: int = 0
-) -> Float[Tensor, "p q"]:
+    prior: LearnedPrior,
+    features: Sequence[str] | None = None,
+    *,
+    steps: int = 8,
+    references: int | None = None,
+    seed: int = 0,
+) -> Float[Tensor, "n q"]:
     """Which meta-features make g of a feature what it is: expected gradients of g, with the features as references.
 
     Every reference is used, on a straight path with Gauss-Legendre points, so nothing is drawn: the maps of a feature
     sum to g(m_j) - mean_r g(m_r), up to the quadrature of a network that is not smooth. The published plot took one
     random reference for each feature.
 
-    Cost: R steps p rows through g and back.
+    Cost: R steps n rows through g and back.
 
     Args:
         prior: trained.
+        features: names of the n features whose g is explained; None: all.
         steps: points on each path.
         references: how many features are references, chosen at random; None: all, at most 512.
         seed: of that choice.
 
     Raises:
-        InputError: fewer than one reference.
+        InputError: fewer than one reference, or a name that is no feature's.
     """
     meta = prior.meta.detach()
+    known = {name: i for i, name in enumerate(prior.meta_features.features)}
+    unknown = [name for name in features or () if name not in known]
+    if unknown:
+        raise InputError(
+            f"the prior has no feature {unknown[0]!r}; it has {', '.join(map(repr, list(known)[:3]))}, ..."
+        )
     most = ALL_REFERENCES if references is None else references
     if most < 1:
         raise InputError(f"references counts features, at least 1; got {references}.")
@@ -127,13 +140,16 @@ def explain_importance(
     if most < len(meta):
         rows = torch.randperm(len(meta), generator=torch.Generator().manual_seed(seed))[:most]
     dtype = next((p.dtype for p in prior.network.parameters()), meta.dtype)
-    points = meta.to(dtype)
-    if next(prior.network.parameters(), None) is None:  # g = 0
-        return torch.zeros_like(points)
+    baselines = meta[rows].to(dtype)
+    points = (meta if features is None else meta[[known[name] for name in features]]).to(dtype)
     total = torch.zeros_like(points)
-    for baseline in points[rows]:
-        method = IntegratedGradients(baseline, steps=steps)
-        total += as_tuple(method(_Flat(prior), points))[0]
+    if isinstance(prior.network, Constant) or not len(points):
+        return total
+    for part in baselines.split(max(1, _ROWS // len(points))):
+        starts = part.repeat_interleave(len(points), 0)
+        method = IntegratedGradients(starts, steps=steps)
+        maps = as_tuple(method(_Flat(prior), points.repeat(len(part), 1)))[0]
+        total += maps.reshape(len(part), *points.shape).sum(0)
     return total / len(rows)
 
 

@@ -1,6 +1,7 @@
 """What learned priors learned about meta-features, and whether the real ones beat the permuted ones."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,8 @@ def _of_arm(source: Source, arm: Mapping[str, Any]) -> list[Any]:
             Figure(
                 dependence_figure(curves, source.styles[name], name),
                 f"{name}: importance g of a feature as each meta-feature changes, the others as they are, mean over "
-                f"features; line: mean over {len(learned)} splits, band: 5 to 95 % of them. Signs are kept: below zero "
-                "means, for a signed prior, that the feature lowers the output.",
+                f"features; line: mean over {len(learned)} splits, band: 5 to 95 % of them; thin: single features. "
+                "Signs are kept: below zero means, for a signed prior, that the feature lowers the output.",
             )
         )
     blocks += [_top(learned, name), Text(_stability(learned), note=True)]
@@ -77,41 +78,65 @@ def sentences(metrics: Mapping[str, Any], name: str) -> list[str]:
     ]
 
 
-def dependence(learned: Learned) -> dict[str, tuple[np.ndarray, tuple[str, ...], np.ndarray]]:
-    """For the meta-features that every split found among those that move g most: values, levels, (splits, values).
+@dataclass(frozen=True)
+class Curve:
+    """How g depends on one meta-feature.
+
+    Args:
+        values: of the meta-feature, (values,).
+        levels: names of categories; empty for a number.
+        runs: mean of g over features, on each split, (splits, values).
+        features: g of some single features, mean over splits, (features, values).
+    """
+
+    values: np.ndarray
+    levels: tuple[str, ...]
+    runs: np.ndarray
+    features: np.ndarray
+
+
+def dependence(learned: Learned) -> dict[str, Curve]:
+    """For the meta-features that every split found among those that move g most.
 
     Where splits saw other values, as of a statistic of training rows, the values that all of them saw.
     """
     shared = set.intersection(*(set(each["dependence"]) for each in learned))
-    found = {}
-    for name in learned[0]["dependence"]:
-        if name in shared:
-            curves = [each["dependence"][name] for each in learned]
-            if any(curve["levels"] != curves[0]["levels"] for curve in curves):
-                continue
-            grid = np.array(curves[0]["values"])
-            if any(curve["values"] != curves[0]["values"] for curve in curves):
-                low = max(min(curve["values"]) for curve in curves)
-                grid = np.linspace(low, min(max(curve["values"]) for curve in curves), len(grid))
-            runs = np.array([np.interp(grid, curve["values"], curve["mean"]) for curve in curves])
-            found[name] = grid, tuple(curves[0]["levels"]), runs
-    return dict(list(found.items())[:_PANELS])
+    found = {
+        name: _curve_of([each["dependence"][name] for each in learned])
+        for name in learned[0]["dependence"]
+        if name in shared
+    }
+    return dict([(name, curve) for name, curve in found.items() if curve is not None][:_PANELS])
 
 
-def dependence_figure(
-    curves: Mapping[str, tuple[np.ndarray, tuple[str, ...], np.ndarray]], look: Look, arm: str
-) -> str:
-    """A panel for each meta-feature: partial dependence of g with a band over splits."""
+def _curve_of(curves: Learned) -> Curve | None:
+    """None where splits have other categories."""
+    first = curves[0]
+    if any(curve["levels"] != first["levels"] for curve in curves):
+        return None
+    grid = np.array(first["values"])
+    if any(curve["values"] != first["values"] for curve in curves):
+        low = max(min(curve["values"]) for curve in curves)
+        grid = np.linspace(low, min(max(curve["values"]) for curve in curves), len(grid))
+    runs = np.array([np.interp(grid, curve["values"], curve["mean"]) for curve in curves])
+    names = [name for name in first.get("curves", {}) if all(name in curve["curves"] for curve in curves)]
+    single = [[np.interp(grid, curve["values"], curve["curves"][name]) for curve in curves] for name in names]
+    features = np.array(single).mean(1) if single else np.empty((0, len(grid)))
+    return Curve(grid, tuple(first["levels"]), runs, features)
+
+
+def dependence_figure(curves: Mapping[str, Curve], look: Look, arm: str) -> str:
+    """A panel for each meta-feature: partial dependence of g with a band over splits, and curves of single features."""
     with drawn(width_of(len(curves)), 2.4 * rows_of_panels(len(curves)) + 0.2) as figure:
         found = panels(figure, list(curves), sharey=True)
-        for axes, (values, levels, runs) in zip(found, curves.values(), strict=True):
+        for axes, curve in zip(found, curves.values(), strict=True):
             axes.axhline(0, color=RULE, linewidth=1)
-            _curve(axes, values, levels, runs, look)
+            _draw(axes, curve, look)
         for axes in found[::4]:
             axes.set_ylabel("Importance g")
         moved = ", ".join(
-            f"{name} by {signed(float(runs.mean(0)[-1] - runs.mean(0)[0]), 4)}"
-            for name, (_, _, runs) in curves.items()
+            f"{name} by {signed(float(curve.runs.mean(0)[-1] - curve.runs.mean(0)[0]), 4)}"
+            for name, curve in curves.items()
         )
         return to_svg(
             figure,
@@ -121,9 +146,10 @@ def dependence_figure(
         )
 
 
-def _curve(axes: Axes, values: np.ndarray, levels: Sequence[str], runs: np.ndarray, look: Look) -> None:
-    low, high = np.quantile(runs, [_LOW, _HIGH], axis=0)
-    mean = runs.mean(0)
+def _draw(axes: Axes, curve: Curve, look: Look) -> None:
+    values, levels, mean = curve.values, curve.levels, curve.runs.mean(0)
+    low, high = np.quantile(curve.runs, [_LOW, _HIGH], axis=0)
+    axes.plot(values, curve.features.T, color=MUTED, linewidth=0.7, alpha=0.6)
     if levels or len(values) == 2:
         axes.errorbar(
             values, mean, [mean - low, high - mean], color=look.colour, marker=look.marker, linestyle="none"
@@ -143,15 +169,32 @@ def _top(learned: Learned, name: str) -> Table:
     often = np.bincount(on_top.ravel(), minlength=len(features))
     order = np.argsort(-_sizes(learned, mean), kind="stable")[:count]
     rows = [
-        [features[i], signed(float(mean[i]), 4), number(float(spread[i]), 4), f"{often[i]} of {len(values)}"]
+        [
+            features[i],
+            signed(float(mean[i]), 4),
+            number(float(spread[i]), 4),
+            f"{often[i]} of {len(values)}",
+            _reasons(learned, features[i]),
+        ]
         for i in order
     ]
     return Table(
-        ["Feature", "g", "Standard deviation", f"Splits with it in the top {count}"],
+        ["Feature", "g", "Standard deviation", f"Splits with it in the top {count}", "Most of it from"],
         rows,
-        f"{name}: features the prior expects to matter most, by {_by(learned)}, mean over splits.",
+        f"{name}: features the prior expects to matter most, by {_by(learned)}, mean over splits. Last: what the two "
+        "meta-features that move it most add to g, compared with all features (expected gradients).",
+        frozenset({4}),
         code=True,
     )
+
+
+def _reasons(learned: Learned, feature: str) -> str:
+    """What two meta-features add to g of a feature, mean over splits that say so of it."""
+    of = [each["explained"][feature] for each in learned if feature in each.get("explained", {})]
+    names = [name for name in of[0] if all(name in each for each in of)] if of else []
+    added = {name: float(np.mean([each[name] for each in of])) for name in names}
+    most = sorted(added, key=lambda name: -abs(added[name]))[:2]
+    return ", ".join(f"{name} {signed(added[name])}" for name in most) or "–"
 
 
 def _stability(learned: Learned) -> str:

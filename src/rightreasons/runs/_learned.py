@@ -6,18 +6,20 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import nn
+from torch import Tensor, nn
 
 from rightreasons import training
-from rightreasons.priors import LearnedPrior, partial_dependence
+from rightreasons.priors import LearnedPrior, explain_importance, partial_dependence, top_features
 
 _SOURCES, _POINTS = 12, 21
+_TOP, _CURVES, _DIGITS = 30, 6, 5
 
 
 def learned_by(terms: Sequence[training.Term]) -> dict[str, Any]:
     """{"learned": ...} of the first term whose prior learned; empty without one.
 
-    Importance g of every feature, and partial dependence on the twelve meta-features that move g most.
+    Importance g of every feature; partial dependence on the twelve meta-features that move g most, with the curves of
+    six features; and for the thirty features on top what each of those adds to g, by expected gradients.
     """
     for term in terms:
         prior = getattr(term, "prior", None)
@@ -35,12 +37,14 @@ def importances(learned: Sequence[Mapping[str, Any]]) -> tuple[list[str], Float[
     return features, np.array([[each[name] for name in features] for each in of])
 
 
-@torch.no_grad()
 def _described(prior: LearnedPrior) -> dict[str, Any]:
-    found = [partial_dependence(prior, source, _POINTS) for source in prior.meta_features.sources]
-    found.sort(key=lambda each: -float(each.mean.max() - each.mean.min()))
+    with torch.no_grad():
+        found = [partial_dependence(prior, source, _POINTS) for source in prior.meta_features.sources]
+        found.sort(key=lambda each: -float(each.mean.max() - each.mean.min()))
+    features = prior.meta_features.features
+    shown = torch.linspace(0, len(features) - 1, min(_CURVES, len(features))).long().tolist()
     return {
-        "features": list(prior.meta_features.features),
+        "features": list(features),
         "signed": prior.signed,
         "importance": prior.importance().tolist(),
         "dependence": {
@@ -48,7 +52,27 @@ def _described(prior: LearnedPrior) -> dict[str, Any]:
                 "values": each.values.tolist(),
                 "levels": list(each.levels),
                 "mean": each.mean.tolist(),
+                "curves": {features[i]: _rounded(each.curves[i]) for i in shown},
             }
             for each in found[:_SOURCES]
         },
+        "explained": _explained(prior, [each.source for each in found[:_SOURCES]]),
     }
+
+
+def _explained(prior: LearnedPrior, sources: Sequence[str]) -> dict[str, dict[str, float]]:
+    """For each feature on top what each of these meta-features adds to its g."""
+    names = [each.feature for each in top_features(prior, min(_TOP, len(prior.meta)))]
+    added_nq = explain_importance(prior, names)
+    of = [column.source for column in prior.meta_features.columns]
+    added = {
+        source: added_nq[:, [i for i, name in enumerate(of) if name == source]].sum(1) for source in sources
+    }
+    values = torch.stack(list(added.values()), 1)
+    return {
+        name: dict(zip(sources, _rounded(row), strict=True)) for name, row in zip(names, values, strict=True)
+    }
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]
