@@ -15,7 +15,7 @@ Legend: b rows, R references, n draws, m draws of a piece, F features, Q nodes a
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, final
@@ -111,11 +111,11 @@ class KrigingPlan(Plan):
         shares = _solve_with_exact_mean(self.covariance * self._gram, missed)
         pull = (shares.unsqueeze(2) * self.covariance).to(maps[0].dtype)
         corrections = self._each_feature(pull)
-        moved = [c * metric for c, metric in zip(corrections, self._metrics, strict=True)]
+        metrics, spreads, _ = zip(*self._space, strict=True)
+        moved = [c * metric for c, metric in zip(corrections, metrics, strict=True)]
         read = [s.reshape(len(s), -1) > 0 for s in sums[2:-1:3]]
         return tuple(
-            phi + c.reshape(phi.shape)
-            for phi, c in zip(maps, _among(moved, read, self._spreads), strict=True)
+            phi + c.reshape(phi.shape) for phi, c in zip(maps, _among(moved, read, spreads), strict=True)
         )
 
     def estimate(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> Estimate:
@@ -157,31 +157,20 @@ class KrigingPlan(Plan):
         ]
 
     @cached_property
-    def _metrics(self) -> list[Float[Tensor, "b F"]]:
-        """1 / root mean square of (x - r)^2 over the references: unit-free, and little swayed by rare features."""
-        return [torch.stack([_metric(row - r) for row in x]) for x, r in zip(*self._flat, strict=True)]
-
-    @cached_property
-    def _spreads(self) -> list[Float[Tensor, "b F"]]:
-        """Mean square of x - r over the references in that metric: how much of a path each feature makes."""
-        return [
-            torch.stack([((row - r).square()).mean(0) * w for row, w in zip(x, metric, strict=True)])
-            for x, r, metric in zip(*self._flat, self._metrics, strict=True)
-        ]
+    def _space(self) -> list[tuple[Tensor, ...]]:
+        """For each input, of all rows: metric (b, F), spread (b, F) and inner products (b, R, R); see `_measured`."""
+        measured = ([_measured(row - r) for row in x] for x, r in zip(*self._flat, strict=True))
+        return [tuple(torch.stack(each) for each in zip(*rows, strict=True)) for rows in measured]
 
     @cached_property
     def _gram(self) -> Float[Tensor, "b R R"]:
-        """Inner products of the displacements x - r in that metric."""
-        grams = [
-            torch.stack([((row - r) * w) @ (row - r).T for row, w in zip(x, metric, strict=True)])
-            for x, r, metric in zip(*self._flat, self._metrics, strict=True)
-        ]
-        return torch.stack(grams).sum(0).to(torch.float64)
+        """Inner products of the displacements x - r."""
+        return torch.stack([gram for _, _, gram in self._space]).sum(0).to(torch.float64)
 
     @cached_property
     def _unit(self) -> Float[Tensor, "b R R"]:
-        """The same with a mean square distance of 1 / length^2 from x to the references."""
-        scale = torch.diagonal(self._gram, dim1=1, dim2=2).mean(1) * self.length**2
+        """The same with a mean square distance of 3 / length^2 from x to the references."""
+        scale = torch.diagonal(self._gram, dim1=1, dim2=2).mean(1) * self.length**2 / 3
         return self._gram / torch.where(scale > 0, scale, 1.0)[:, None, None]
 
     @cached_property
@@ -235,7 +224,7 @@ class KrigingPlan(Plan):
 
 
 def _among(
-    corrections: list[Tensor], read: list[Tensor], spreads: list[Tensor]
+    corrections: list[Tensor], read: list[Tensor], spreads: Sequence[Tensor]
 ) -> list[Float[Tensor, "b F"]]:
     """Corrections moved, with their sum, from features whose gradient was zero at every draw to the others.
 
@@ -248,19 +237,26 @@ def _among(
     return [c * seen + each * a for c, seen, a in zip(corrections, read, alive, strict=True)]
 
 
-def _metric(u: Float[Tensor, "R F"]) -> Float[Tensor, "F"]:
-    """1 / sqrt(mean u^4), zero for features that never differ from the references."""
+def _measured(u: Float[Tensor, "R F"]) -> tuple[Float[Tensor, "F"], Float[Tensor, "F"], Float[Tensor, "R R"]]:
+    """What displacements x - r say of the space they lie in.
+
+    Metric: 1 / root mean square of u^2, unit-free and little swayed by rare features; zero for features that never
+    differ from the references. Spread: the mean of u^2 in that metric, how much of a path each feature makes. Then
+    the inner products in it.
+    """
     largest = u.detach().abs().amax(0)
     moved = largest.square() > torch.finfo(u.dtype).tiny
-    relative = u / torch.where(moved, largest, 1.0)
-    mean_square = largest.square() * torch.where(moved, relative.pow(4).mean(0), 1.0).sqrt()
-    return torch.where(moved, 1 / torch.where(moved, mean_square, 1.0), 0.0)
+    squares = (u / torch.where(moved, largest, 1.0)).square()
+    fourth = torch.where(moved, squares.square().mean(0), 1.0)
+    metric = torch.where(moved, 1 / torch.where(moved, largest.square() * fourth.sqrt(), 1.0), 0.0)
+    return metric, u.square().mean(0) * metric, (u * metric) @ u.T
 
 
 def _matern(squared: Tensor) -> Tensor:
-    """(1 + q) exp(-q) with q = sqrt(3) distance."""
-    q = (3 * squared.clamp(min=0) + 1e-14).sqrt()  # the root has no derivative at zero, the kernel has
-    return (1 + q) * torch.exp(-q)
+    """(1 + q) exp(-q) with q = distance, which is sqrt(3) in units of the kernel's length."""
+    q = (squared.clamp(min=0) + 1e-14).sqrt()  # the root has no derivative at zero, the kernel has
+    k = torch.exp(-q)
+    return torch.addcmul(k, q, k)
 
 
 def _in_groups(kernel: Callable[..., Tensor], values: int, *rows: Tensor) -> Tensor:
@@ -287,10 +283,12 @@ def _lengths(gram: Float[Tensor, "b m m"]) -> Float[Tensor, "b m"]:
 def _between_draws(
     gram: Float[Tensor, "b R R"], indices: Int64[Tensor, "b n"], left: Float[Tensor, "b n"]
 ) -> Float[Tensor, "b n n"]:
-    every = torch.arange(len(gram), device=gram.device)[:, None, None]
-    cross = gram[every, indices.unsqueeze(2), indices.unsqueeze(1)] * left.unsqueeze(2) * left.unsqueeze(1)
+    down = gram.gather(1, indices.unsqueeze(2).expand(-1, -1, gram.shape[2])) * left.unsqueeze(2)
+    cross = down.gather(2, indices.unsqueeze(1).expand(-1, indices.shape[1], -1)) * left.unsqueeze(1)
     lengths = _lengths(cross)
-    return _matern(_squared(cross, lengths, lengths)) + NUGGET * torch.eye(left.shape[1]).to(cross)
+    kernel = _matern(_squared(cross, lengths, lengths))
+    kernel.diagonal(dim1=1, dim2=2).add_(NUGGET)
+    return kernel
 
 
 def _paths_to_draws(
@@ -301,7 +299,7 @@ def _paths_to_draws(
     squares = lengths.gather(1, indices) * left.square()
     total = torch.zeros_like(cross)
     for q, weight in _nodes(gram.shape[1], left.shape[1]):
-        total = total + weight * _matern(_squared(cross, q**2 * lengths, squares, q))
+        total = torch.add(total, _matern(_squared(cross, q**2 * lengths, squares, q)), alpha=weight)
     return total
 
 
@@ -311,8 +309,9 @@ def _between_paths(gram: Float[Tensor, "b R R"], nodes: list[tuple[float, float]
     for i, (p, first) in enumerate(nodes):
         for q, second in nodes[:i]:
             k = _matern(_squared(gram, p**2 * lengths, q**2 * lengths, p * q))
-            total = total + first * second * (k + k.mT)
-        total = total + first**2 * _matern(_squared(gram, p**2 * lengths, p**2 * lengths, p**2))
+            total = torch.add(total, k + k.mT, alpha=first * second)
+        own = _matern(_squared(gram, p**2 * lengths, p**2 * lengths, p**2))
+        total = torch.add(total, own, alpha=first**2)
     return total
 
 
