@@ -8,69 +8,77 @@ import typer
 from rightreasons.cli import _options as options
 from rightreasons.core._errors import InputError
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|MODULE:FACTORY",
+        help="Run directory, or a function without arguments that returns your network.",
+        show_default=False,
+    ),
+]
+Place = Annotated[Path, options.output("PLACE", "maps.zarr; for tables maps.csv or maps.parquet.")]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="As in recipes, e.g. gradient or '{name: integrated_gradients, steps: 64}'. Default: the recipe's, or "
+        "integrated_gradients for a network of your own.",
+        show_default=False,
+    ),
+]
+Explained = Annotated[
+    str, typer.Option("--explained", metavar="WHICH", help="predicted, label, or the number of an output.")
+]
+Reading = Annotated[
+    str | None,
+    typer.Option(
+        "--reading",
+        metavar="YAML",
+        help="How DATA are read, e.g. '{size: [224, 224]}'.",
+        show_default=False,
+    ),
+]
+References = Annotated[
+    str | None,
+    typer.Option(
+        "--references",
+        metavar="FILE",
+        help="For a network of your own: rows for methods that compare with some.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of the draws.")]
+RowsAtOnce = Annotated[
+    int | None,
+    typer.Option(
+        "--rows",
+        metavar="N",
+        help="Rows read, explained and written at a time. Default: by their size.",
+        show_default=False,
+    ),
+]
+Chunk = Annotated[
+    str,
+    typer.Option("--chunk", metavar="N", help="Most rows in one forward pass; auto: what fits into memory."),
+]
+Devices = Annotated[
+    int, typer.Option("--devices", metavar="N", help="Processes, each with a GPU if there are any.")
+]
+
 
 def explain(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|MODULE:FACTORY",
-            help="Run directory, or a function without arguments that returns your network.",
-            show_default=False,
-        ),
-    ],
+    model: Model,
     source: options.Source,
-    output: Annotated[Path, options.output("PLACE", "maps.zarr; for tables maps.csv or maps.parquet.")],
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method",
-            metavar="NAME",
-            help="As in recipes, e.g. gradient or '{name: integrated_gradients, steps: 64}'. Default: the recipe's, or "
-            "integrated_gradients for a network of your own.",
-            show_default=False,
-        ),
-    ] = None,
-    explained: Annotated[
-        str,
-        typer.Option("--explained", metavar="WHICH", help="predicted, label, or the number of an output."),
-    ] = "predicted",
-    reading: Annotated[
-        str | None,
-        typer.Option(
-            "--reading",
-            metavar="YAML",
-            help="How DATA are read, e.g. '{size: [224, 224]}'.",
-            show_default=False,
-        ),
-    ] = None,
-    references: Annotated[
-        str | None,
-        typer.Option(
-            "--references",
-            metavar="FILE",
-            help="For a network of your own: rows for methods that compare with some.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the draws.")] = 0,
-    rows: Annotated[
-        int | None,
-        typer.Option(
-            "--rows",
-            metavar="N",
-            help="Rows read, explained and written at a time. Default: by their size.",
-            show_default=False,
-        ),
-    ] = None,
-    chunk: Annotated[
-        str,
-        typer.Option(
-            "--chunk", metavar="N", help="Most rows in one forward pass; auto: what fits into memory."
-        ),
-    ] = "auto",
-    devices: Annotated[
-        int, typer.Option("--devices", metavar="N", help="Processes, each with a GPU if there are any.")
-    ] = 1,
+    output: Place,
+    method: Method = None,
+    explained: Explained = "predicted",
+    reading: Reading = None,
+    references: References = None,
+    seed: Seed = 0,
+    rows: RowsAtOnce = None,
+    chunk: Chunk = "auto",
+    devices: Devices = 1,
     arm: options.Arm = None,
     split: options.Split = 0,
     trust: options.Trust = False,
