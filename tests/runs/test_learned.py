@@ -244,7 +244,13 @@ def test_the_sentence_is_the_corrected_test() -> None:
 @pytest.mark.parametrize(
     ("more", "meta", "message"),
     [
-        ("", META + "e,1,x,1\n", "1 rows of meta.csv are about no column of the data, such as 'e'"),
+        ("", META + "e,1,x,1\n", "1 rows of meta.csv are about no column of the data .'e'"),
+        ("", META.replace("kind", "Kind"), "no column of the data .'Kind'; did 'Kind' mean 'kind'"),
+        ("", META.replace("place", "length"), "a name of its own in each other one; got 'length' twice"),
+        ("", META.replace(",", ";"), r"no other column .are they separated by commas\?"),
+        (", sets: few.gmt", META, "none of 1 sets has between 1 and 4 members.*members like .'zzz'"),
+        (", edges: edges.csv", META, "edges.csv, line 3: there is no column 'zzz' in the data"),
+        (", lr: -1", META, "terms: lr must be finite and not negative"),
         ("", META.replace("d,5,y,3\n", ""), "1 of 5 features have no row .'d'"),
         ("", META + "a,1,x,1\n", "must name each column of the data once.*got 'a' twice"),
         ("", "column\na\nb\n", "got no other column"),
@@ -254,8 +260,29 @@ def test_the_sentence_is_the_corrected_test() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_used(tmp_path: Path, more: str, meta: str, message: str) -> None:
+    (tmp_path / "few.gmt").write_text("few\t\tzzz\n")
+    (tmp_path / "edges.csv").write_text("from,to\na,b\nb,zzz\n")
     with pytest.raises(RecipeError, match=message):
         rehearse(recipe(tmp_path, more, meta=meta))
+
+
+def test_names_are_as_they_are_written_and_a_graph_is_known_of(tmp_path: Path) -> None:
+    folder(tmp_path)
+    rows = (tmp_path / "rows.csv").read_text().replace("a,b,kind,d,y", "007,NA,kind,d,y", 1)
+    (tmp_path / "rows.csv").write_text(rows)
+    (tmp_path / "meta.csv").write_text("column,length\n 007 ,1\nNA,2\nkind,3\nd,5\n")
+    (tmp_path / "edges.csv").write_text("from,to\n007,NA\nNA,d\nd,zzz\n")
+    prior = "{name: learned, meta_features: meta.csv, edges: edges.csv, unmatched: ignore}"
+    (tmp_path / "recipe.yaml").write_text(
+        HEAD + f"arms: [{{name: A, terms: [{{prior: {prior}}}], weights: [1]}}]\n"
+    )
+    asked = read(tmp_path / "recipe.yaml")
+    meta = prior_of(asked, 0).meta_features
+    assert meta.features == ("007", "NA", "kind=blue", "kind=red", "d")
+    assert meta.names == ("length", "degree", "degree of neighbours", "degree of neighbours is missing")
+    assert meta.values[:, 1].argmax() == 1
+    assert meta.values[2:4, 3].tolist() == [1, 1]  # in no edge
+    assert asked.arms[0].files == ("meta.csv", "edges.csv")
 
 
 def test_rows_and_features_may_be_missing_if_it_is_said(tmp_path: Path) -> None:

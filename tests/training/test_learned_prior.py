@@ -88,6 +88,12 @@ def test_without_terms_that_learn_there_is_one_group():
         InputError, match=r"terms=.'lr': 0.1. are options for terms that learn.*none of .'L1'. does"
     ):
         plain.parameter_groups(terms={"lr": 0.1})
+    with pytest.raises(
+        InputError, match="terms: lr must be finite and not negative, or training would go uphill; got -1"
+    ):
+        zero.parameter_groups(terms={"lr": -1})
+    with pytest.raises(InputError, match="model: weight_decay must be finite and not negative"):
+        zero.parameter_groups({"weight_decay": -0.1})
 
 
 def test_an_optimizer_of_something_else_is_refused():

@@ -208,6 +208,13 @@ class GraphLaplacian(Belief):
 
     def prior(self, known: Known, wrong: Wrong | None = None) -> Any:
         """See `Belief`."""
+        graph = self.graph_of(known)
+        if wrong is not None:
+            graph = priors.random_graph(graph, wrong.generator, degrees=wrong.kind == "degrees")
+        return priors.GraphLaplacian(graph, level=self.level, normalise=self.normalise)
+
+    def graph_of(self, known: Known) -> priors.FeatureGraph:
+        """The graph over the features."""
         if (self.edges is None) == (self.graph is None):
             raise RecipeError(
                 "graph_laplacian needs edges: FILE, or graph: co_membership with groups; say one of the two."
@@ -219,12 +226,9 @@ class GraphLaplacian(Belief):
                 "Are the names those of the columns?"
             )
         pairs = sorted(weights)
-        graph = priors.FeatureGraph(
+        return priors.FeatureGraph(
             torch.tensor(pairs).T, torch.tensor([weights[pair] for pair in pairs]), len(known.features)
         )
-        if wrong is not None:
-            graph = priors.random_graph(graph, wrong.generator, degrees=wrong.kind == "degrees")
-        return priors.GraphLaplacian(graph, level=self.level, normalise=self.normalise)
 
     def _listed(self, known: Known) -> dict[tuple[int, int], float]:
         found: dict[tuple[int, int], float] = {}

@@ -11,7 +11,8 @@ from torch import Tensor
 from rightreasons import data, priors
 from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.priors import LearnedPrior, MetaFeatures
-from rightreasons.recipes._beliefs import Belief, Known, Wrong
+from rightreasons.priors._names import like
+from rightreasons.recipes._beliefs import Belief, GraphLaplacian, Known, Wrong
 
 Statistic = Literal["mean", "sd", "missing"]
 
@@ -26,10 +27,11 @@ class Learned(Belief):
         statistics: of the training rows of each split, before preprocessing, that are meta-features too: "mean" and
             "sd" of numbers (of categories they are missing), and "missing", the share of rows without a value.
         sets: a GMT file of sets of columns, such as pathways; membership is a meta-feature each.
+        edges: a CSV file as for `GraphLaplacian`; where a feature lies in that graph are meta-features.
         smallest: sets with fewer members among the features are left out.
         largest: sets with more members are; None: those with all features.
         categorical: meta-features whose numbers stand for categories.
-        unmatched: "refuse" rows about columns that the data do not have, or "ignore" them.
+        unmatched: "refuse" rows and edges of columns that the data do not have, or "ignore" them.
         absent: "refuse" features without a row, or "impute" their values as missing.
         network: "linear", "mlp", "constant" or "zero".
         signed: compare attributions with their signs.
@@ -42,6 +44,7 @@ class Learned(Belief):
     meta_features: str | None = None
     statistics: list[Statistic] | tuple[Statistic, ...] = ()
     sets: str | None = None
+    edges: str | None = None
     smallest: int = 1
     largest: int | None = None
     categorical: list[str] | tuple[str, ...] = ()
@@ -64,7 +67,7 @@ class Learned(Belief):
 
     def files(self) -> tuple[str, ...]:
         """See `Belief`."""
-        return tuple(path for path in (self.meta_features, self.sets) if path is not None)
+        return tuple(path for path in (self.meta_features, self.sets, self.edges) if path is not None)
 
     @property
     def options(self) -> dict[str, float]:
@@ -75,8 +78,10 @@ class Learned(Belief):
         """See `Belief`; controls are those of `priors.controls`."""
         if not known.features:
             raise RecipeError("learned: meta-features are of columns, and the data have none: no table.")
-        if self.meta_features is None and self.sets is None and not self.statistics:
-            raise RecipeError("learned needs meta_features: FILE, sets: FILE, or statistics: [mean, sd].")
+        if not (self.files() or self.statistics):
+            raise RecipeError(
+                "learned needs meta_features: FILE, sets: FILE, edges: FILE, or statistics: [mean, sd]."
+            )
         try:
             meta = MetaFeatures.join(*self._parts(known))
         except InputError as error:
@@ -97,10 +102,14 @@ class Learned(Belief):
             parts.append(self._of_table(_table(known.path(self.meta_features)), known, owner))
         if self.statistics:
             parts.append(self._of_rows(known, owner))
+        if self.edges is not None:
+            unknown = "drop" if self.unmatched == "ignore" else "refuse"
+            graph = GraphLaplacian(edges=self.edges, unknown=unknown).graph_of(known)
+            parts.append(MetaFeatures.from_graph(graph, known.features))
         if self.sets is not None:
             found = {name: set(members) for name, members in data.read_gmt(known.path(self.sets)).items()}
             named = {
-                name: [f for f in known.features if f in members or owner[f] in members]
+                name: [*members, *(f for f in known.features if owner[f] in members)]
                 for name, members in found.items()
             }
             size = {"smallest": self.smallest, "largest": self.largest}
@@ -112,11 +121,12 @@ class Learned(Belief):
         rows = set(frame.index)
         row_of = {f: f if f in rows else owner[f] for f in known.features}
         there = [f for f in known.features if row_of[f] in rows]
-        others = [row for row in frame.index if row not in {row_of[f] for f in there}]
+        about = set(row_of.values())
+        others = [row for row in frame.index if row not in about]
         if others and (self.unmatched == "refuse" or not there):
             raise RecipeError(
-                f"learned: {len(others)} rows of {self.meta_features} are about no column of the data, such as "
-                f"{others[0]!r}. Correct them, or say unmatched: ignore."
+                f"learned: {len(others)} rows of {self.meta_features} are about no column of the data"
+                f"{like(others, list(row_of.values()))}. Correct them, or say unmatched: ignore."
             )
         return MetaFeatures.from_table(
             frame.loc[[row_of[f] for f in there]],
@@ -148,17 +158,23 @@ def _statistics(rows: data.DataSet) -> Mapping[Statistic, Float[Tensor, " column
 
 
 def _table(path: Any) -> Any:
+    """The frame, with names as they are written: 007 is no number, NA not missing."""
     import pandas as pd
 
     try:
         frame = pd.read_csv(path, index_col=0, skipinitialspace=True)
+        as_text = {"header": None, "dtype": str, "keep_default_na": False, "skipinitialspace": True}
+        header = pd.read_csv(path, nrows=1, **as_text).iloc[0]
+        frame.index = pd.Index(
+            pd.read_csv(path, skiprows=1, usecols=[0], **as_text)[0].str.strip() if len(frame) else []
+        )
     except (OSError, ValueError) as error:
         raise RecipeError(f"learned: {path} cannot be read as CSV: {error}.") from error
-    frame.index = frame.index.astype(str)
-    if not len(frame.columns) or frame.index.has_duplicates:
-        twice = frame.index[frame.index.duplicated()]
+    twice = [*frame.index[frame.index.duplicated()], *header[header.duplicated()]]
+    if not len(frame.columns) or twice:
+        got = f"{twice[0]!r} twice" if twice else "no other column (are they separated by commas?)"
         raise RecipeError(
-            f"learned: {path} must name each column of the data once, in its first column, with a meta-feature in each "
-            f"other one; got {f'{twice[0]!r} twice' if len(twice) else 'no other column'}."
+            f"learned: {path} must name each column of the data once, in its first column, with a meta-feature of a "
+            f"name of its own in each other one; got {got}."
         )
     return frame

@@ -1,6 +1,7 @@
 """The sum that is minimised: the task's loss plus weighted terms."""
 
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -244,8 +245,14 @@ class Objective(nn.Module):
             terms: options of the other group, which is left out if no parameter of a term is trained, as with g = 0.
 
         Raises:
-            InputError: options for terms of which none can learn.
+            InputError: options for terms of which none can learn, or a rate or decay below zero.
         """
+        for group, options in (("model", model or {}), ("terms", terms or {})):
+            for name in ("lr", "weight_decay"):  # optimizers check their own only
+                if isinstance(value := options.get(name), int | float) and not 0 <= value < math.inf:
+                    raise InputError(
+                        f"{group}: {name} must be finite and not negative, or training would go uphill; got {value}."
+                    )
         own = {id(p) for p in self.model.parameters()}
         learned = [p for p in self.term_modules.parameters() if p.requires_grad and id(p) not in own]
         groups = [{"params": [p for p in self.model.parameters() if p.requires_grad], **(model or {})}]
