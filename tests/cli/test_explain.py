@@ -48,7 +48,7 @@ def test_maps_land_where_they_were_asked_for(here: Path, capsys: pytest.CaptureF
     [
         (
             ["-o", "maps.zarr", "--explained", "best"],
-            "--explained is predicted, label or a number; got 'best'",
+            "explained='best' is no output. Known: 'label', 'predicted'.",
         ),
         (["-o", "maps.zarr", "--chunk", "big"], "--chunk is auto or a number; got 'big'"),
         (["-o", "maps.zarr", "--method", "{name"], "--method is no YAML"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from rightreasons import runs
 from rightreasons.cli import main
 from rightreasons.recipes import read
 from tests.runs.cases import finished
@@ -46,6 +47,18 @@ def test_evaluate_says_the_mean_of_each_arm(
     assert list(pd.read_csv(tmp_path / "m.csv")["arm"]) == ["Plain", "Sparse"]
 
 
+def test_what_a_metric_cannot_say_is_a_dash_and_odd_units_fit() -> None:
+    table = {
+        "arm": ["A", "A"],
+        "split": [0, 1],
+        "rows": [3, 3],
+        "auc": [float("nan"), 0.5],
+        "mse": [7.25e12, 8e12],
+    }
+    line = runs.evaluation_text(table).splitlines()[1]
+    assert line.split() == ["A", "-", "7.625e+12", "[7.250e+12,", "8.000e+12]"]
+
+
 @pytest.mark.parametrize(
     ("change", "instead", "message"),
     [
@@ -73,7 +86,9 @@ def test_evaluate_needs_labels(made: Path, tmp_path: Path, capsys: pytest.Captur
     path = tmp_path / "unlabelled.csv"
     pd.read_csv(new_rows(tmp_path)).drop(columns="ill").to_csv(path, index=False)
     assert main(["evaluate", str(made / "people"), str(path)]) == 2
-    assert "no column 'ill'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no column 'ill'" in error
+    assert "say target=COLUMN (--target)" in error
     assert (
         main(["evaluate", str(made / "people"), new_rows(tmp_path, "ill", "sick"), "--target", "sick"]) == 0
     )

@@ -1,6 +1,6 @@
 import warnings
 
-from rightreasons.report._style import drawn, to_svg
+from rightreasons.report._style import drawn, panels, to_svg
 
 
 def test_names_in_letters_that_the_font_here_lacks_are_left_to_the_browser() -> None:
@@ -10,3 +10,10 @@ def test_names_in_letters_that_the_font_here_lacks_are_left_to_the_browser() -> 
         svg = to_svg(figure, "f", "t", "d")
     assert "价格" in svg
     assert not told
+
+
+def test_long_names_of_an_arm_and_its_controls_stay_apart() -> None:
+    names = ["Smooth attributions over the graph" + end for end in ("", ": random graph", ": same degrees")]
+    with drawn(9.0, 2.0) as figure:
+        titles = [axes.get_title("left") for axes in panels(figure, names)]
+    assert len(set(titles)) == 3

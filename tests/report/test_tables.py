@@ -1,3 +1,6 @@
+import pytest
+
+from rightreasons.report._made import _steps
 from rightreasons.report._tables import arms_table, comparisons_table, cost_table, noise_tables
 from rightreasons.runs import RunDirectory
 
@@ -28,6 +31,37 @@ def test_two_splits_are_listed_and_more_have_an_interval(image_run: RunDirectory
     for row in table.rows:
         low, high = (float(end) for end in row[2].split(" to "))
         assert 0 <= low <= high <= 1  # a share ends there
+
+
+def test_the_loss_of_survival_is_no_log_loss(table_run: RunDirectory) -> None:
+    metrics = table_run.metrics()
+    assert "Log loss" in arms_table(metrics, "95%").columns
+    for arm in metrics["arms"]:
+        arm["test"]["concordance"] = arm["test"].pop("auc")
+    columns = arms_table(metrics | {"headline": "concordance"}, "95%").columns
+    assert "Cox loss" in columns
+    assert "Log loss" not in columns
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ((10, 10), " and the same number of task-gradient steps"),
+        (
+            (10, None),
+            " and the same number of task-gradient steps; arms without steps are fitted by an algorithm",
+        ),
+        (
+            (10, 7),
+            " and the same limit of task-gradient steps, of which fits that stopped early or failed took fewer",
+        ),
+        ((None, None), ""),
+    ],
+)
+def test_equal_steps_are_claimed_only_where_they_were_taken(steps: tuple[int | None, ...], said: str) -> None:
+    found = _steps([{"steps": each} for each in steps])
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
 
 
 def test_what_arms_and_weights_there_were(table_run: RunDirectory) -> None:

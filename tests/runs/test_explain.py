@@ -189,6 +189,19 @@ def test_a_finished_job_is_not_done_again(folder: Path) -> None:
     assert arrays(path)["done"].max() == 1
 
 
+def test_what_is_explained_must_be_an_output(folder: Path) -> None:
+    for wrong in (3, -1):
+        with pytest.raises(
+            InputError, match=rf"explained={wrong} is no output of a network with 3: .* 0 to 2"
+        ):
+            runs.explain(job(explained=wrong), folder / "maps.zarr")
+    with pytest.raises(InputError, match="explained='ill' is no output"):
+        runs.explain(job(explained="ill"), folder / "maps.zarr")
+    with pytest.raises(InputError, match="explained=1 is no output of a network with 1"):
+        runs.explain(job("one", explained=1), folder / "maps.zarr")
+    assert not (folder / "maps.zarr").exists()
+
+
 def test_the_same_by_another_name_is_gone_on_with(folder: Path) -> None:
     path = runs.explain(job(), folder / "maps.zarr")
     runs.explain(replace(job(), source=str(folder / "x.npy")), path)

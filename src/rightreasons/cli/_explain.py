@@ -28,7 +28,10 @@ Method = Annotated[
     ),
 ]
 Explained = Annotated[
-    str, typer.Option("--explained", metavar="WHICH", help="predicted, label, or the number of an output.")
+    str,
+    typer.Option(
+        "--explained", metavar="WHICH", help="predicted, label, or an output, by its number or name."
+    ),
 ]
 Reading = Annotated[
     str | None,
@@ -92,7 +95,7 @@ def explain(
         model,
         source,
         _yaml("--method", method),
-        _number(explained, "--explained", ("predicted", "label")),
+        int(explained) if explained.isdigit() else explained,
         arm=arm,
         split=split,
         trust=trust,

@@ -99,7 +99,8 @@ def from_frame(frame: Any, path: Path, asked: Asked) -> DataSet:
     if len(frame) == 0:
         raise DataError(f"{path} has a header and no rows.")
     for name in (*asked.about_rows, *asked.drop, *asked.categorical):
-        require_name(name, frame.columns, str(path))
+        hint = " If the label is in another column, say target=COLUMN (--target)." * (name == asked.target)
+        require_name(name, frame.columns, str(path), hint)
     named = [*asked.about_rows, *asked.drop]
     kept = [name for name in frame.columns if name not in named]
     if asked.like is not None:
@@ -120,11 +121,11 @@ def from_frame(frame: Any, path: Path, asked: Asked) -> DataSet:
     )
 
 
-def require_name(name: str, known: Any, where: str) -> None:
+def require_name(name: str, known: Any, where: str, hint: str = "") -> None:
     """Refuse a column that is not there."""
     if name not in known:
         raise DataError(
-            f"{where} has no column {name!r}. {did_you_mean(name, [str(each) for each in known])}"
+            f"{where} has no column {name!r}. {did_you_mean(name, [str(each) for each in known])}{hint}"
         )
 
 

@@ -1,5 +1,6 @@
 """Trust, cost, and how the run was made."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,22 @@ def cost_section(source: Source) -> Section:
     note = (
         "Completeness gap: how far maps are from adding up to the output minus its mean over the references, before "
         "they are made to, as a share of that difference. Plain steps: seconds of a training step, as a multiple of "
-        f"{source.metrics['reference']}. Every arm had {source.recipe.trials_per_arm} trials on each split and the "
-        f"same number of task-gradient steps. {made_of} rows make a model, {rows['test']} test it."
+        f"{source.metrics['reference']}. Every arm had {source.recipe.trials_per_arm} trials on each split"
+        f"{_steps(source.metrics['arms'])}. {made_of} rows make a model, {rows['test']} test it."
     )
     return Section("cost", "Trust and cost", [cost_table(source.metrics), Text(note, note=True)])
+
+
+def _steps(arms: Sequence[Mapping[str, Any]]) -> str:
+    """What the numbers of steps allow to say."""
+    taken = {arm["steps"] for arm in arms if arm["steps"] is not None}
+    if not taken:
+        return ""
+    same = " and the same number of task-gradient steps"
+    if len(taken) > 1:
+        same = " and the same limit of task-gradient steps, of which fits that stopped early or failed took fewer"
+    own = any(arm["steps"] is None for arm in arms)
+    return same + ("; arms without steps are fitted by an algorithm of their own" if own else "")
 
 
 def made_section(source: Source) -> Section:

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from rightreasons.report._words import shorten
+
 INK, MUTED, RULE = "#1f2933", "#52606d", "#d9dee3"
 # Each dark enough for text on white (WCAG 2.2: 4.5), no two alike to people with any colour vision; the arm compared
 # against is grey. More arms take the colours again with other markers and lines.
@@ -88,7 +90,7 @@ def panels(figure: Figure, names: Sequence[str], columns: int = 4, **shared: Any
         axes.remove()
     for axes, name in zip(found, names, strict=False):
         width = 110 // (columns + 1)
-        axes.set_title(fill(name if len(name) <= 2 * width else f"{name[: 2 * width - 3].rstrip()}…", width))
+        axes.set_title(fill(shorten(name, 2 * width - 2), width))
         axes.tick_params(labelleft=True, labelbottom=True)
     return found[: len(names)]
 

@@ -34,7 +34,7 @@ def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
         ]
         for arm in metrics["arms"]
     ]
-    names = [capital(metric_name(name)) for name in (metrics["headline"], *others)]
+    names = [capital(_name(name, metrics["headline"])) for name in (metrics["headline"], *others)]
     second = f"{confidence} interval" if several else "Each split"
     several_splits = "" if metrics["splits"] == 1 else "s"
     corrected = (
@@ -47,6 +47,11 @@ def arms_table(metrics: Mapping[str, Any], confidence: str) -> Table:
         rows,
         f"Test scores on clean data, mean over {metrics['splits']} split{several_splits}.{corrected}",
     )
+
+
+def _name(metric: str, headline: str) -> str:
+    """Of survival, what is called a log loss elsewhere is the negative log partial likelihood for each event."""
+    return "Cox loss" if (metric, headline) == ("log_loss", "concordance") else metric_name(metric)
 
 
 def comparisons_table(metrics: Mapping[str, Any], confidence: str) -> Table:

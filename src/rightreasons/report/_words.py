@@ -54,12 +54,13 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """At most so many characters, cut at the end with an ellipsis.
+    """At most so many characters; what is cut out is not the end, which tells an arm from its controls.
 
-    >>> shorten("Unregularised", 6)
-    'Unreg…'
+    >>> shorten("Smooth: random graph", 13)
+    'Smooth…graph'
     """
-    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+    end = (width - 1) // 2
+    return text if len(text) <= width else f"{text[: width - 1 - end].rstrip()}…{text[-end:].lstrip()}"
 
 
 def capital(text: str) -> str:

@@ -1,5 +1,6 @@
 """All networks of a run on other data: does what was found hold elsewhere?"""
 
+from math import isfinite
 from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
@@ -50,16 +51,24 @@ def evaluation_text(found: Table) -> str:
     """One line for each arm: mean and range over the splits' networks."""
     metrics = [key for key in found if key not in ("arm", "split", "rows")]
     width = max(len("arm"), *(len(arm) for arm in found["arm"]))
-    lines = [f"{'arm':{width}}  " + "  ".join(f"{name:>24}" for name in metrics)]
+    lines = [f"{'arm':{width}}  " + "  ".join(f"{name:>33}" for name in metrics)]
     for arm in dict.fromkeys(found["arm"]):
         own = [i for i, each in enumerate(found["arm"]) if each == arm]
         cells = []
         for name in metrics:
             values = [found[name][i] for i in own]
-            cells.append(f"{f'{mean(values):.3f} [{min(values):.3f}, {max(values):.3f}]':>24}")
+            cells.append(f"{_range(values):>33}")
         lines.append(f"{arm:{width}}  " + "  ".join(cells))
     splits = len(set(found["split"]))
     lines.append(
         f"{found['rows'][0]} rows; mean [least, most] of {splits} network{'s' * (splits > 1)} an arm"
     )
     return "\n".join(lines)
+
+
+def _range(values: list[float]) -> str:
+    """Mean and range; a dash where a metric says nothing of these rows, such as the AUC of one class."""
+    if not all(map(isfinite, values)):
+        return "-"
+    form = ".3f" if max(map(abs, values)) < 1000 else ".3e"
+    return f"{mean(values):{form}} [{min(values):{form}}, {max(values):{form}}]"

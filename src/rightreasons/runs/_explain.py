@@ -41,8 +41,8 @@ class Job:
         source: a file, a folder, or the name of a data set, as `read` takes them. Tables (CSV, Parquet), .npy files
             and folders of images are streamed; other forms, and tables for a `module:factory`, are read at once.
         method: a name as in recipes, or one with fields; None: the recipe's own, or integrated gradients.
-        explained: "predicted", the highest output of each row; "label", the output that its label selects; or the
-            number of an output.
+        explained: "predicted", the highest output of each row; "label", the output that its label selects; or an
+            output, by its number or, of a run, its class or label.
         arm: of a run; None: the best on validation rows.
         split: of a run.
         trust: run the code that the run's recipe names.
@@ -60,7 +60,7 @@ class Job:
     model: str
     source: str
     method: str | Mapping[str, Any] | None = None
-    explained: Literal["predicted", "label"] | int = "predicted"
+    explained: str | int = "predicted"
     arm: str | None = None
     split: int = 0
     trust: bool = False
@@ -188,7 +188,7 @@ class Work:
             ) from error
 
     def _target(self, rows: data.DataSet, outputs: Tensor) -> Tensor | None:
-        asked = self.job.explained
+        asked = self._asked(outputs)
         if outputs[0].numel() == 1:
             return None
         if outputs.ndim != 2:
@@ -202,6 +202,23 @@ class Work:
         if not rows.labelled:
             raise DataError(f"{self.job.source} has no labels to explain. Ask for explained='predicted'.")
         return rows.y.to(outputs.device) if self.trained is None else self.trained.task.explained(rows.y)
+
+    def _asked(self, outputs: Tensor) -> str | int:
+        """What is explained, an output by its number."""
+        asked, count = self.job.explained, outputs[0].numel()
+        names = () if self.trained is None else self.trained.outputs_named
+        if asked in ("predicted", "label"):
+            return asked
+        if isinstance(asked, str):
+            if count == 1 or asked not in names:
+                known = ["predicted", "label", *(names if count > 1 else ())]
+                raise InputError(f"explained={asked!r} is no output. {did_you_mean(asked, known)}")
+            return names.index(asked)
+        if not 0 <= asked < count:
+            raise InputError(
+                f"explained={asked} is no output of a network with {count}: they are counted from 0 to {count - 1}."
+            )
+        return asked
 
     def _explanation(self, x: Tensor, target: Tensor | None, piece: int) -> attribution.Explanation:
         more: dict[str, Any] = {}
