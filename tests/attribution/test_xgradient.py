@@ -111,6 +111,21 @@ def test_a_penalty_reaches_the_parameters(engine: str) -> None:
 # What is refused ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("method", [rr.XGradient(), rr.DeepLift()], ids=repr)
+def test_under_autocast_rounding_is_no_breach_of_completeness(method: rr.Attribution) -> None:
+    torch.manual_seed(0)
+    layers = [
+        nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.ReLU()) for _ in range(2)),
+    ]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 3, bias=False))
+    x = torch.randn(64, 2, 8, 8)
+    wanted = method(model, x, 1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        maps = method(model, x, 1)
+    assert relative(maps, wanted) < 0.2  # rounding turns a few ReLUs and winners over
+
+
 @pytest.mark.parametrize(
     ("model", "miss"),
     [

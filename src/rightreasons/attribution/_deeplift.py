@@ -36,7 +36,7 @@ def _multiplied(
     maps = tuple(m * (x - r) for m, x, r in zip(multipliers, points, starts, strict=True))
     size = row_totals([part.abs() for part in maps])
     gap = scores.detach() - before - row_totals(maps)
-    _check_complete(gap, size + scores.detach().abs() + before.abs(), function.inputs[0].dtype)
+    _check_complete(gap, size + scores.detach().abs() + before.abs(), function.precision)
     return maps, gap
 
 

@@ -23,7 +23,7 @@ class _HomogeneousSum(GradientSum):
         terms = [(p * g).detach() for p, g in zip(points, gradients, strict=True)]
         size = row_totals([term.abs() for term in terms]) + scores.detach().abs()
         gap = (scores.detach() - row_totals(terms)).abs()
-        if bool((gap > _NEAR.get(self.function.inputs[0].dtype, 5e-2) * size).any()):
+        if bool((gap > _NEAR.get(self.function.precision, 5e-2) * size).any()):
             raise InputError(
                 "XGradient is integrated gradients where f(a x) = a f(x); here maps miss the output by up to "
                 f"{float(gap.max()):.3g}: biases, shifts of batch-norm, saturation, attention or normalisation. "

@@ -89,6 +89,13 @@ class ScoreFunction:
         return choice(layers_run(self.model, first, self._kwargs_of(Block(0, 1))))
 
     @property
+    def precision(self) -> torch.dtype:
+        """What the network computes in: under autocast less than its inputs have."""
+        x = self.inputs[0]
+        kind = x.device.type
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+    @property
     def per_row_kwargs(self) -> bool:
         """Whether some keyword of the model belongs to a row, as an attention mask does."""
         return any(self._is_per_row(value) for value in self.kwargs.values())
