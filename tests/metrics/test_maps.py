@@ -6,6 +6,7 @@ from torch import Tensor
 
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.metrics import channel_sum, spearman, topk_intersection, topk_mask
+from rightreasons.metrics._maps import varies
 
 
 def test_channel_sum_of_images_and_volumes():
@@ -68,3 +69,10 @@ def test_what_reduce_returns_has_an_order():
 def test_a_large_sum_is_not_taken_for_an_infinite_entry():
     huge = torch.tensor([[3e38, 3e38, 0.0]])
     assert topk_mask(huge, 1).tolist() == [[True, False, False]]
+
+
+def test_one_other_value_anywhere_makes_a_map_vary():
+    maps = torch.ones(6, 2000)
+    maps[torch.arange(5), torch.tensor([0, 1, 3, 700, 1999])] = 2
+    assert varies(maps).tolist() == [True] * 5 + [False]
+    assert varies(maps[:, ::2]).tolist() == [True, False, False, True, False, False]
