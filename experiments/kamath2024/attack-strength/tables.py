@@ -22,21 +22,27 @@ TOLERANCE = 0.06
 CENTRE = "centre shift"
 
 
-def measures(clean: Tensor, maps: Tensor, k: int, window: int) -> dict[str, Tensor]:
-    """Every measure of every image, (images,)."""
+def measures(clean: Tensor, maps: Tensor, k: int, window: int, *, rolled: bool = False) -> dict[str, Tensor]:
+    """Every measure of every image, (images,); `rolled` maps are other images', one of which is the image's own."""
     near = lens(clean, maps, k, window, adjust="unrelated")
+    level = lens(clean, clean, k, window).chance if rolled else near.chance
     return {
         "top-k": topk_intersection(clean, maps, k),
         "LENS": near.observed,
         "LENS uniform": lens(clean, maps, k, window, adjust="uniform").adjusted,
-        "LENS unrelated": near.adjusted,
+        "LENS unrelated": ((near.observed - level) / (1 - level)).masked_fill(level > 0.99, torch.nan),
         "Spearman": spearman(clean, maps),
         CENTRE: mass_centre_shift(clean, maps),
     }
 
 
 def measured(
-    results: Results, k: int, window: int, other: Callable[[Tensor], Tensor] | None = None
+    results: Results,
+    k: int,
+    window: int,
+    other: Callable[[Tensor], Tensor] | None = None,
+    *,
+    rolled: bool = False,
 ) -> dict[str, Tensor]:
     """The same of every network, (networks, images), of attacked maps or of `other(clean maps)`.
 
@@ -47,7 +53,7 @@ def measured(
         attacked = ~result.rows(Status.EXCLUDED)
         clean = result.clean_maps[attacked]
         maps = result.maps[attacked] if other is None else other(clean)
-        for name, value in measures(clean, maps, k, window).items():
+        for name, value in measures(clean, maps, k, window, rolled=rolled).items():
             row = torch.full((len(attacked),), torch.nan, dtype=value.dtype)
             row[attacked] = value
             table.setdefault(name, []).append(row)
@@ -90,9 +96,13 @@ def controls(results: Results, k: int, window: int) -> dict[str, Row]:
         return clean.roll(1, 0)
 
     return {
-        name: {measure: summary(value) for measure, value in measured(results, k, window, other).items()}
-        for name, other in {"white noise": noise, "another image's map": another}.items()
+        "white noise": _summaries(measured(results, k, window, noise)),
+        "another image's map": _summaries(measured(results, k, window, another, rolled=True)),
     }
+
+
+def _summaries(values: Mapping[str, Tensor]) -> Row:
+    return {measure: summary(value) for measure, value in values.items()}
 
 
 def separation(found: Mapping[str, Results], attacks: list[str], k: int, window: int) -> dict[str, Row]:
