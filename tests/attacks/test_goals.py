@@ -88,3 +88,12 @@ def test_rank_correlation_falls_with_its_surrogate() -> None:
 def test_maps_without_mass_have_no_share_and_no_nan() -> None:
     goal = TargetRegion(region=torch.eye(5)[0].expand(6, 5), eps=0.1).goal(torch.zeros(2, 3, 6, 5))
     assert torch.equal(goal.measure(torch.zeros(2, 3, 6, 5), torch.arange(2)), torch.zeros(2))
+
+
+def test_blank_positions_share_a_rank_in_the_rank_correlation() -> None:
+    clean = CLEAN.clone()
+    clean[..., 2:] = 0
+    climb = RankCorrelation(eps=0.1).goal(clean).climb
+    assert climb is not None
+    swapped = torch.cat([OTHER[..., :2], OTHER[..., 2:].flip(2, 3)], 3)
+    torch.testing.assert_close(climb(swapped, torch.arange(4)), climb(OTHER, torch.arange(4)))

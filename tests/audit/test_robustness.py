@@ -93,6 +93,17 @@ def test_another_rows_map_is_at_the_level_of_other_rows() -> None:
     assert found.table["attack"]["top-k less unrelated"].mean == pytest.approx(1)
 
 
+def test_intervals_end_where_the_measure_ends(x: Tensor, y: Tensor) -> None:
+    strong = TopK(k=6, eps=0.3, steps=20)
+    table = robustness(cnn(), x[:3], y[:3], attribution=rr.Gradient(), attack=strong, k=6).table
+    ends = {"top-k": (0, 1), "LENS": (0, 1), "Spearman": (-1, 1), "centre shift": (0, float("inf"))}
+    for measures in table.values():
+        for name, cell in measures.items():
+            low, high = ends.get(name, (-float("inf"), 1))
+            assert low <= cell.low <= cell.mean <= cell.high <= high
+    assert table["white noise"]["top-k"].low == 0
+
+
 def test_failed_rows_are_told_with_both_means(x: Tensor, y: Tensor) -> None:
     frozen = torch.zeros(2, 6, 6).index_fill(2, torch.tensor([0]), 1.0)
     weak = TopK(k=6, eps=0.03 * frozen, steps=2)

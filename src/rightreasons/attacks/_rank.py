@@ -10,6 +10,7 @@ from torch import Tensor
 from rightreasons.attacks._loop import AttributionAttack, Goal
 from rightreasons.attacks._mass import shares
 from rightreasons.metrics import spearman
+from rightreasons.metrics._rank import centred_ranks
 
 
 @final
@@ -17,7 +18,7 @@ from rightreasons.metrics import spearman
 class RankCorrelation(AttributionAttack):
     """Lower the rank correlation with the clean map.
 
-        climb    - corr(log(n a(x') + 1), rank of a(x)),   a = |map| / sum |map|, n positions
+        climb    - corr(log(n a(x') + 1), rank of a(x)),   a = |map| / sum |map|, n positions, ties share their rank
         measure  Spearman's correlation of the map at x' with the clean map
 
     Ranks have gradient zero, so only the clean side is ranked and the moving side is a logarithm of itself, which
@@ -39,8 +40,7 @@ class RankCorrelation(AttributionAttack):
     """
 
     def goal(self, clean: Float[Tensor, "B *F"]) -> Goal:
-        ranks = shares(clean, self.reduce).flatten(1).argsort(dim=1).argsort(dim=1).to(clean)
-        ranks = _standardised(ranks)
+        ranks = _standardised(centred_ranks(shares(clean, self.reduce).flatten(1)))
 
         def climb(maps: Tensor, rows: Tensor) -> Tensor:
             values = shares(maps, self.reduce).flatten(1)

@@ -1,8 +1,9 @@
 """An attack on explanations, read against what a random perturbation and unrelated maps give."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from math import inf
 from typing import Any, final
 
 import torch
@@ -18,6 +19,9 @@ from rightreasons.stats import Interval, mean_interval
 ATTACK, RANDOM, OTHER, NOISE = "attack", "random perturbation", "another row's map", "white noise"
 CONTROLS = (RANDOM, OTHER, NOISE)
 """Rows of the table that are no attack: noise in the same ball, the map of another row, and no map at all."""
+
+_ENDS = {"top-k": (0.0, 1.0), "LENS": (0.0, 1.0), "Spearman": (-1.0, 1.0), "centre shift": (0.0, inf)}
+_LESS_A_LEVEL = (-inf, 1.0)
 
 Progress = Callable[[int, int], None]
 
@@ -51,9 +55,12 @@ class Robustness:
 
     @cached_property
     def table(self) -> dict[str, dict[str, Interval]]:
-        """Mean over the attacked rows and its 95 % interval (Student's t: the rows are independent)."""
+        """Mean over the attacked rows and its 95 % interval (Student's t, cut where the measure ends)."""
         return {
-            row: {measure: _interval(value) for measure, value in measures.items()}
+            row: {
+                measure: _interval(value, *_ENDS.get(measure, _LESS_A_LEVEL))
+                for measure, value in measures.items()
+            }
             for row, measures in self.values.items()
         }
 
@@ -178,9 +185,10 @@ def _measures(
     }
 
 
-def _interval(values: Tensor) -> Interval:
+def _interval(values: Tensor, least: float, most: float) -> Interval:
     there = values[values.isfinite()].double().tolist()
     if len(there) > 1:
-        return mean_interval(there)
+        found = mean_interval(there)
+        return replace(found, low=max(found.low, least), high=min(found.high, most))
     nan = float("nan")
     return Interval(there[0] if there else nan, nan, nan, len(there), 0.95)

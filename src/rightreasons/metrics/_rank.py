@@ -192,13 +192,13 @@ def _compared(
 
 
 def _spearman(a: Float[Tensor, "B n"], b: Float[Tensor, "B n"]) -> Float[Tensor, "B"]:
-    ranks_a, ranks_b = _centred_ranks(a), _centred_ranks(b)
+    ranks_a, ranks_b = centred_ranks(a), centred_ranks(b)
     # One root of the product: equal maps give exactly 1.
     spread_B = (ranks_a.square().sum(1) * ranks_b.square().sum(1)).sqrt()
     return ((ranks_a * ranks_b).sum(1) / spread_B).clamp(-1, 1)
 
 
-def _centred_ranks(values: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
+def centred_ranks(values: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
     """Ranks over n, less their mean, equal values sharing the mean of theirs."""
     ordered, order = values.sort(1)
     run = torch.zeros_like(order)  # which run of equal values a place belongs to
