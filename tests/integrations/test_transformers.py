@@ -55,6 +55,17 @@ def test_padding_and_special_tokens_get_exactly_nothing(model: nn.Module, tokeni
     assert (found.maps[1, 1:9] != 0).all()
 
 
+def test_an_error_leaves_the_modes_as_found(tokenizer: Any) -> None:
+    class Failing(MeanPooled):
+        def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> Tensor:
+            raise ZeroDivisionError
+
+    network = Failing(3).train()
+    with pytest.raises(ZeroDivisionError):
+        explain_texts(network, tokenizer, TEXTS)
+    assert all(module.training for module in network.modules())
+
+
 @pytest.mark.parametrize("special", ["hold", "explain"])
 @pytest.mark.parametrize("careless", [False, True])
 def test_sums_are_the_difference_to_the_baseline(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,19 @@ def words(figure: object) -> str:
     """All that is written in a figure."""
     from matplotlib.text import Text
 
-    return "\n".join(found.get_text() for found in figure.findobj(Text))  # pyright: ignore[reportAttributeAccessIssue]
+    found = figure.findobj(Text)  # pyright: ignore[reportAttributeAccessIssue]
+    return "\n".join(" ".join(each.get_text().split()) for each in found)
+
+
+def within(figure: Any) -> bool:
+    """Whether no words of a figure are cut off at its sides (ticks beyond an axis are not drawn)."""
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()
+    boxes = [
+        each.get_window_extent() for each in figure.findobj(Text) if any(map(str.isalpha, each.get_text()))
+    ]
+    return all(box.x0 > -1 and box.x1 < figure.bbox.width + 1 for box in boxes)
 
 
 class TestColours:
@@ -79,6 +92,15 @@ class TestShow:
         assert red == pytest.approx(diverging(np.array(1.0)))
         assert blue == pytest.approx(diverging(np.array(-1.0)))
         assert figure.axes[1].get_xlabel() == "± 0.25"
+
+    def test_long_titles_and_the_caption_stay_within_the_figure(self) -> None:
+        maps = {"ExpectedGradients(references=<50x3x32x32>)": torch.randn(1, 6, 5)}
+        figure = plot.show(maps, torch.rand(1, 3, 6, 5) - 1, titles=["a class with a name of many words"])
+        assert within(figure)
+        left, right = (axes._left_title.get_window_extent() for axes in figure.axes)
+        assert left.x1 < right.x0
+        lines = plot.show(torch.zeros(1, 2, 2), torch.ones(1, 2, 2), titles=["a\nb"])
+        assert lines.axes[0].get_title("left") == "a\nb"
 
     def test_a_map_of_zeros_says_so(self) -> None:
         assert "all zero" in words(plot.show(torch.zeros(1, 2, 2), torch.ones(1, 2, 2)))
@@ -234,6 +256,14 @@ class TestTable:
 
 
 class TestSummary:
+    def test_long_names_leave_room(self) -> None:
+        names = ["a name of a column that never ends and goes on for ever", "b"]
+        phi = torch.randn(9, 2)
+        figure = plot.summary(phi, names, phi)
+        assert "a name of a column t…on for ever" in words(figure)
+        assert within(figure)
+        assert within(plot.table(phi[0], names, phi[0]))
+
     def test_columns_by_mean_magnitude_with_a_point_for_each_row(self) -> None:
         phi = torch.tensor([[1.0, -5.0], [1.0, 5.0], [1.0, 0.0]])
         left, right = plot.summary(phi, ["a", "b"], torch.randn(3, 2)).axes

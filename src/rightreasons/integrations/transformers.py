@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rightreasons.attribution import Attribution, Gradient, IntegratedGradients, SmoothGrad
 from rightreasons.core._errors import InputError
+from rightreasons.core._guard import explaining
 from rightreasons.core._score import Target
 from rightreasons.plot import Text
 from rightreasons.plot import text as _coloured
@@ -217,11 +218,7 @@ def _baseline(tokenizer: Any, token: str | None) -> int:
     return found
 
 
-@torch.no_grad()
 def _highest(network: Logits, ids: Tensor, others: dict[str, Tensor]) -> Target:
-    was = [module for module in network.modules() if module.training]
-    network.eval()
-    outputs = network(ids, **others)
-    for module in was:
-        module.training = True
+    with explaining(network, second_order=False) as model, torch.no_grad():
+        outputs = model(ids, **others)
     return None if outputs[0].numel() == 1 else outputs.argmax(1)

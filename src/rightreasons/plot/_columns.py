@@ -12,6 +12,8 @@ from rightreasons.plot._figure import Axes, Figure, drawing
 
 _POINTS = 2000
 """Rows shown as points, at most; evenly taken."""
+_LONGEST = 32
+"""Letters of a name; of longer ones the middle is left out, or they would leave no room for the bars."""
 
 
 def table(
@@ -46,7 +48,7 @@ def table(
         ('pulse = 88', 'age = 61')
     """
     found = array(phi, "the map of one row", (1,))
-    labels = names_of(features, len(found), "features")
+    labels = [_short(name) for name in names_of(features, len(found), "features")]
     if values is not None:
         entries = values.tolist() if isinstance(values, Tensor) else list(values)
         written = names_of([_written(v) for v in entries], len(found), "values")
@@ -71,7 +73,7 @@ def table(
             axes.set_xlabel("attribution, in units of the output")
         axes.invert_yaxis()
         axes.use_sticky_edges = False
-        axes.margins(x=0.14)
+        axes.margins(x=0.18)
     return figure
 
 
@@ -99,7 +101,7 @@ def summary(phi: Tensor, features: Sequence[str], values: Tensor | None = None, 
         ('pulse', 'age')
     """
     found = array(phi, "maps", (2,))
-    labels = names_of(features, found.shape[1], "features")
+    labels = [_short(name) for name in names_of(features, found.shape[1], "features")]
     ranks = None
     if values is not None:
         own = array(values, "values", (2,))
@@ -121,7 +123,7 @@ def summary(phi: Tensor, features: Sequence[str], values: Tensor | None = None, 
             heights = place + _spread(found[rows, i])
             right.scatter(found[rows, i], heights, s=7, linewidths=0, alpha=0.8, **colours)
         right.axvline(0, color=MUTED, linewidth=0.8, zorder=0)
-        told = "" if ranks is None else "\ncolour: the row's value, blue low, red high"
+        told = "" if ranks is None else "\ncolour: the row's value,\nblue low, red high"
         right.set_xlabel(f"attribution of each of {len(rows)} rows{told}")
         if len(rest):
             left.set_title(f"{len(order)} of {found.shape[1]} columns")
@@ -134,6 +136,10 @@ def _strongest(strength: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]
         raise InputError(f"most is how many columns are shown, at least 1; got {most}.")
     order = np.argsort(-strength, kind="stable")
     return (order, order[:0]) if len(order) <= most + 1 else (order[:most], order[most:])
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 12]}…{name[-11:]}"
 
 
 def _written(value: object) -> str:

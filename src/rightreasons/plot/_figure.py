@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from rightreasons.core._errors import MissingExtraError
@@ -32,6 +33,12 @@ _SETTINGS: Any = {
     "text.color": INK,
     "figure.dpi": 110,
 }
+
+
+def wrapped(text: str, inches: float, points: float) -> str:
+    """`text` on as many lines as it takes to stay within a width, in letters of a size."""
+    letters = max(1, int(72 * inches / (0.6 * points)))
+    return "\n".join(fill(line, letters) for line in text.split("\n"))
 
 
 @contextmanager

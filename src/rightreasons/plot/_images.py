@@ -9,11 +9,13 @@ from torch import Tensor
 
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.plot._arrays import array, names_of
-from rightreasons.plot._figure import Axes, Figure, drawing
+from rightreasons.plot._figure import Axes, Figure, drawing, wrapped
 from rightreasons.plot._overlay import Channels, overlaid, pale, reduced
 
 FULL_COLOUR = 99.5
 """Percentile of a map's magnitudes that has the full colour: a few extreme pixels must not bleach the rest."""
+_PANEL = 1.75
+"""Inches of an image."""
 _STATED = {
     "sum": "Channels added up; red for, blue against what is explained.",
     "absolute": "Magnitudes added up over channels, so without sign.",
@@ -67,20 +69,25 @@ def show(
     if not named:
         raise InputError("maps is an empty mapping: there is nothing to show.")
     found = {name: _maps(name, phi, pictures.shape[:3], channels) for name, phi in named.items()}
-    above = names_of(titles, len(pictures), "titles") if titles is not None else None
+    above = (
+        names_of(titles, len(pictures), "titles") if titles is not None else ["image"] + [""] * len(pictures)
+    )
     size = (len(pictures), 1 + len(found))
-    with drawing(1.75 * size[1], 2.05 * size[0] + 0.6) as figure:
+    heads = [[line, *(found if row == 0 else [""] * len(found))] for row, line in enumerate(above[: size[0]])]
+    across = _PANEL * min(1.0, pictures.shape[2] / pictures.shape[1])
+    heads = [[wrapped(head, across, 10.5) for head in line] for line in heads]
+    more = sum(max(head.count("\n") for head in line) for line in heads)
+    scales = f"Full colour at the end of each scale, the {FULL_COLOUR}th percentile of the map's magnitudes."
+    caption = wrapped(f"{_STATED[channels]} {scales} {how}", _PANEL * size[1], 7.5)
+    with drawing(_PANEL * size[1], 2.05 * size[0] + 0.6 + 0.17 * more) as figure:
         grid = figure.subplots(*size, squeeze=False)
         for row, (picture, line) in enumerate(zip(pictures, grid, strict=True)):
-            _panel(line[0], picture, above[row] if above else ("image" if row == 0 else ""))
-            for axes, (name, phi) in zip(line[1:], found.items(), strict=True):
+            _panel(line[0], picture, heads[row][0])
+            for axes, phi, head in zip(line[1:], found.values(), heads[row][1:], strict=True):
                 scale = float(np.percentile(np.abs(phi[row]), FULL_COLOUR)) or float(np.abs(phi[row]).max())
-                _panel(axes, overlaid(phi[row], pale(picture), scale), name if row == 0 else "")
+                _panel(axes, overlaid(phi[row], pale(picture), scale), head)
                 axes.set_xlabel(f"± {scale:.2g}" if scale else "all zero", fontsize=7.5, labelpad=2)
-        scales = (
-            f"Full colour at the end of each scale,\nthe {FULL_COLOUR}th percentile of the map's magnitudes."
-        )
-        figure.supxlabel(f"{_STATED[channels]} {scales} {how}", fontsize=7.5)
+        figure.supxlabel(caption, fontsize=7.5)
     return figure
 
 
