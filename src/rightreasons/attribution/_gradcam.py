@@ -81,8 +81,9 @@ def last_feature_maps(ran: Sequence[Ran]) -> str:
     convolutions = [layer for layer in pictures if isinstance(layer.module, nn.Conv2d)]
     if not convolutions:
         raise InputError(
-            "no two-dimensional convolution with a name ran, or each ran several times: say where the map is taken, "
-            "layer='name' as in dict(model.named_modules())."
+            "Grad-CAM maps lie over pictures (B, C, H, W), but no two-dimensional convolution with a name ran, or each "
+            "ran several times: say where the map is taken, layer='name' as in dict(model.named_modules()), or for "
+            "other data use rr.InputTimesGradient(at=layer)."
         )
     with_places = [layer for layer in convolutions if layer.shape[2] * layer.shape[3] > 1]
     places = (with_places or convolutions)[-1].shape[2:]

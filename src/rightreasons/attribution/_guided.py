@@ -41,7 +41,10 @@ _UNDEFINED = frozenset(
 
 
 class _Compared(Intercept):
-    """Notes comparisons of what was computed from the leaves: how a ReLU is made by hand, or a step."""
+    """Notes comparisons of what was computed from the leaves: how a ReLU is made by hand, or a step.
+
+    Like every `Intercept` it also sees to it that what is done in place on a part of a tensor is on the tape.
+    """
 
     answers: ClassVar[Mapping[str, str]] = dict.fromkeys(
         "gt ge lt le greater greater_equal less less_equal sign sgn signbit heaviside fmax".split(), "_note"
@@ -120,12 +123,9 @@ def _is_zero(value: Any) -> bool:
 
 
 def _refuse(operation: Operation, method: str) -> None:
-    if operation.is_custom or operation.kind == "CopySlices":
-        what = (
-            "an operation in place on a part of a tensor" if not operation.is_custom else "a custom function"
-        )
+    if operation.is_custom:
         raise DifferentiabilityError(
-            f"{method} has to see every ReLU, and {what} ({operation.name}) may hide one. "
+            f"{method} has to see every ReLU, and a custom function ({operation.name}) may hide one. "
             "Write it with PyTorch's own functions, or use rr.Gradient() or rr.SmoothGrad()."
         )
     if operation.kind in _UNDEFINED:

@@ -60,7 +60,7 @@ class Call:
         """
         x = self.x
         tracked = any(t.requires_grad for t in (x, *self.others)) and torch.is_grad_enabled()
-        if not (tracked and x._is_view() and _is_in_place(self.on.func)):
+        if not (tracked and x._is_view() and _is_in_place(self.on.func, self.kwargs)):
             return self.on(x)
         copy = x.clone()
         self.on(copy)
@@ -83,7 +83,9 @@ def function_name(func: Callable[..., Any]) -> str:
     return name.strip("_")
 
 
-def _is_in_place(func: Callable[..., Any]) -> bool:
+def _is_in_place(func: Callable[..., Any], kwargs: Mapping[str, Any] | None) -> bool:
+    if kwargs and kwargs.get("inplace"):
+        return True
     name = getattr(func, "__name__", "").partition(".")[0]
     if name.endswith("__"):
         return name == "__setitem__" or (name.startswith("__i") and function_name(func) != "invert")
@@ -111,7 +113,7 @@ class Intercept(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         method = self.answers.get(function_name(func))
-        if method is None and not _is_in_place(func):
+        if method is None and not _is_in_place(func, kwargs):
             return func(*args, **(kwargs or {}))
         call = Call(func, args, kwargs)
         usable = isinstance(call.x, Tensor) and call.x.is_floating_point() and call.kwargs.get("out") is None
