@@ -110,7 +110,17 @@ def test_failed_rows_are_told_with_both_means(x: Tensor, y: Tensor) -> None:
     found = robustness(cnn(), x, y, attribution=rr.Gradient(), attack=weak, k=6, generator=generator())
     summary = found.found.summary
     assert 0 < summary.failure_rate < 1
-    assert f"{summary.better:.2f} where it worked, {summary.all:.2f} over all rows" in robustness_text(found)
+    text = robustness_text(found)
+    assert f"{summary.before:.2f} before, {summary.all:.2f} after. It failed on" in text
+    assert f"clean map; {summary.better:.2f} where it worked." in text
+
+
+def test_the_own_measure_of_an_attack_is_told_where_the_table_has_none(x: Tensor, y: Tensor) -> None:
+    diverse = TopK(k=3, window=1, diverse=True, eps=0.2, steps=6)
+    found = robustness(cnn(), x, y, attribution=rr.Gradient(), attack=diverse, k=3, generator=generator())
+    assert f"The attack's own measure: 1.00 before, {found.found.summary.all:.2f} after." in robustness_text(
+        found
+    )
 
 
 def test_white_noise_is_at_chance_where_positions_stand_for_several_features() -> None:
@@ -147,8 +157,8 @@ def test_failures_and_undefined_rows_are_said(x: Tensor, y: Tensor) -> None:
     still = TopK(k=30, eps=0.0, steps=1)
     found = robustness(cnn(), x, y, attribution=rr.Gradient(), attack=still, k=30, window=3)
     text = robustness_text(found)
-    assert "The attack failed on 100% of the rows" in text
-    assert "Its own measure: 1.00 over all rows, 1.00 before." in text
+    assert "The attack's own measure: 1.00 before, 1.00 after. It failed on 100% of the rows" in text
+    assert "The random perturbation's own measure" in text
     assert "LENS less unrelated of attack is defined for 0 of 8 rows: elsewhere chance is above .99" in text
     assert "undefined" in text
 

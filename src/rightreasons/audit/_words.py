@@ -3,7 +3,8 @@
 from math import isnan
 from typing import Any
 
-from rightreasons.audit._robustness import Robustness
+from rightreasons.attacks import AttributionAttackResult
+from rightreasons.audit._robustness import ATTACK, RANDOM, Robustness
 from rightreasons.stats import Interval
 
 
@@ -49,16 +50,20 @@ def _head(found: Robustness) -> str:
     )
 
 
+def _own(name: str, result: AttributionAttackResult) -> str:
+    """What the search itself measured, and how often it failed."""
+    summary = result.summary
+    said = f"The {name}'s own measure: {summary.before:.2f} before, {summary.all:.2f} after."
+    if summary.failure_rate == 0:
+        return said
+    worked = "" if isnan(summary.better) else f"; {summary.better:.2f} where it worked"
+    return (
+        f"{said} It failed on {summary.failure_rate:.0%} of the rows, which stand at their clean map{worked}."
+    )
+
+
 def _notes(found: Robustness) -> list[str]:
-    notes = []
-    for name, result in (("attack", found.found), ("random perturbation", found.control)):
-        summary = result.summary
-        if summary.failure_rate > 0:
-            worked = "" if isnan(summary.better) else f" {summary.better:.2f} where it worked,"
-            notes.append(
-                f"The {name} failed on {summary.failure_rate:.0%} of the rows, which stand at their clean map. Its own "
-                f"measure:{worked} {summary.all:.2f} over all rows, {summary.before:.2f} before."
-            )
+    notes = [_own(name, result) for name, result in ((ATTACK, found.found), (RANDOM, found.control))]
     few = found.found.summary.attacked
     for row, measures in found.table.items():
         for measure, cell in measures.items():
