@@ -20,7 +20,6 @@ from rightreasons.metrics._maps import (
     checked_maps,
     checked_space,
     checked_window,
-    marks,
 )
 from rightreasons.metrics._windows import graph_windows
 
@@ -73,33 +72,35 @@ def topk_mask(
 def largest(values: Float[Tensor, "B *S"], k: int) -> Bool[Tensor, "B *S"]:
     """`topk_mask` of what has been checked."""
     rows_Bn = values.flatten(1)
-    kth_B1, mask_Bn = (_by_numpy if rows_Bn.device.type == "cpu" else _by_torch)(rows_Bn, k)
-    surplus_B = marks(mask_Bn) - k
-    tied = surplus_B.nonzero()[:, 0]
-    if len(tied):
-        # Of the positions that equal the k-th value the last ones are too many.
-        above, equal = rows_Bn[tied] > kth_B1[tied], rows_Bn[tied] == kth_B1[tied]
-        room = k - above.sum(1, keepdim=True)
-        mask_Bn[tied] = above | (equal & (equal.cumsum(1) <= room))
+    mask_Bn = (_by_numpy if rows_Bn.device.type == "cpu" else _by_torch)(rows_Bn, k)
     return mask_Bn.reshape(values.shape)
 
 
-def _by_numpy(rows: Float[Tensor, "B n"], k: int) -> tuple[Float[Tensor, "B 1"], Bool[Tensor, "B n"]]:
-    """The k-th largest value of each row and where the row reaches it; a fraction of the time `_by_torch` takes."""
+def _by_numpy(rows: Float[Tensor, "B n"], k: int) -> Bool[Tensor, "B n"]:
+    """Where a row reaches its k-th largest value, less the last of ties; a fraction of the time `_by_torch` takes."""
     values, place = rows.numpy(), rows.shape[1] - k
-    kth, reached = np.empty((len(values), 1), values.dtype), np.empty(values.shape, bool)
+    reached = np.empty(values.shape, bool)
     at_once = max(1, _IN_CACHE // values.shape[1])
     for start in range(0, len(values), at_once):
         part = slice(start, start + at_once)
-        kth[part] = np.partition(values[part], place, axis=1)[:, place, None]
-        np.greater_equal(values[part], kth[part], out=reached[part])
-    return torch.from_numpy(kth), torch.from_numpy(reached)
+        kth = np.partition(values[part], place, axis=1)[:, place, None]
+        np.greater_equal(values[part], kth, out=reached[part])
+        for row, least, marked in zip(values[part], kth, reached[part], strict=True):
+            surplus = np.count_nonzero(marked) - k
+            if surplus:
+                marked[np.flatnonzero(row == least)[-surplus:]] = False
+    return torch.from_numpy(reached)
 
 
-def _by_torch(rows: Float[Tensor, "B n"], k: int) -> tuple[Float[Tensor, "B 1"], Bool[Tensor, "B n"]]:
+def _by_torch(rows: Float[Tensor, "B n"], k: int) -> Bool[Tensor, "B n"]:
     """The same on any device."""
     kth_B1 = rows.topk(k, sorted=False).values.amin(1, keepdim=True)
-    return kth_B1, rows >= kth_B1
+    mask_Bn = rows >= kth_B1
+    tied = (mask_Bn.sum(1) > k).nonzero()[:, 0]
+    above, equal = rows[tied] > kth_B1[tied], rows[tied] == kth_B1[tied]
+    room = k - above.sum(1, keepdim=True)
+    mask_Bn[tied] = above | (equal & (equal.cumsum(1) <= room))
+    return mask_Bn
 
 
 def diverse_topk(
