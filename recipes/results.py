@@ -32,6 +32,7 @@ def keep(run: str) -> Path:
         "confidence": recipe.compare.confidence,
         "arms": [_arm(arm) for arm in metrics["arms"]],
         "comparisons": [{key: each[key] for key in _COMPARED} for each in metrics["comparisons"]],
+        "learned": _learned(metrics),
     }  # fmt: skip
     path = RESULTS / f"{metrics['name']}.json"
     path.write_text(json.dumps(_rounded(kept), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -48,6 +49,20 @@ def _arm(arm: Mapping[str, Any]) -> dict[str, Any]:
         "failed": arm["failed"],
         "seconds": arm["seconds"],
     }
+
+
+def _learned(metrics: Mapping[str, Any]) -> list[str]:
+    """Whether real meta-features of a learned prior beat permuted ones, and what it found, as the report says it."""
+    from rightreasons.report._learned import recovery, sentences
+
+    found = []
+    for arm in metrics["arms"]:
+        name = arm["name"]
+        said = sentences(metrics, name)  # none without the control
+        found += [f"{name}: {sentence}" for sentence in said]
+        if said and "recovery" in (arm.get("held_against") or {}):
+            found.append(recovery(metrics["arms"], name))
+    return found
 
 
 def _rounded(value: Any) -> Any:
@@ -96,6 +111,7 @@ def _section(found: Mapping[str, Any]) -> str:
                 if each["outcome"] == outcome
             ),
         ]
+    lines += [f"\n{sentence}" for sentence in found.get("learned", [])]
     return "\n".join(lines) + "\n"
 
 

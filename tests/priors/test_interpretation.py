@@ -103,6 +103,8 @@ def test_bands_are_quantiles_of_runs():
     torch.testing.assert_close(low, found.runs.quantile(0.1, 0))
     torch.testing.assert_close(high, found.runs.quantile(0.9, 0))
     torch.testing.assert_close(found.mean, partial_dependence(prior(5.0), "age", points=3).mean)
+    for made in (prior(), LearnedPrior(prior().meta_features, "constant")):
+        assert not partial_dependence(made, "age").mean.requires_grad
 
 
 def test_expected_gradients_of_g_are_complete_and_right():

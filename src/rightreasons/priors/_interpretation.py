@@ -233,4 +233,4 @@ def _settings(prior: LearnedPrior, positions: list[int], values: Float[Tensor, "
 def _at(prior: LearnedPrior, positions: list[int], values: Float[Tensor, " n"]) -> Float[Tensor, " p"]:
     meta = prior.meta.clone()
     meta[:, positions] = values
-    return prior.importance_at(meta)
+    return prior.importance_at(meta).clone()  # of a constant g it is a view of the parameter

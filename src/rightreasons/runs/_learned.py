@@ -12,7 +12,7 @@ from rightreasons import training
 from rightreasons.priors import LearnedPrior, explain_importance, partial_dependence, top_features
 
 _SOURCES, _POINTS = 12, 21
-_TOP, _CURVES, _DIGITS = 30, 6, 5
+_TOP, _CURVES, _FEW, _DIGITS = 30, 6, 500, 6
 
 
 def learned_by(terms: Sequence[training.Term]) -> dict[str, Any]:
@@ -38,15 +38,13 @@ def importances(learned: Sequence[Mapping[str, Any]]) -> tuple[list[str], Float[
 
 
 def _described(prior: LearnedPrior) -> dict[str, Any]:
-    with torch.no_grad():
-        found = [partial_dependence(prior, source, _POINTS) for source in prior.meta_features.sources]
-        found.sort(key=lambda each: -float(each.mean.max() - each.mean.min()))
     features = prior.meta_features.features
+    found = [partial_dependence(prior, source, _POINTS) for source in _moving(prior)]
     shown = torch.linspace(0, len(features) - 1, min(_CURVES, len(features))).long().tolist()
     return {
         "features": list(features),
         "signed": prior.signed,
-        "importance": prior.importance().tolist(),
+        "importance": _rounded(prior.importance().detach()),
         "dependence": {
             each.source: {
                 "values": each.values.tolist(),
@@ -54,10 +52,18 @@ def _described(prior: LearnedPrior) -> dict[str, Any]:
                 "mean": each.mean.tolist(),
                 "curves": {features[i]: _rounded(each.curves[i]) for i in shown},
             }
-            for each in found[:_SOURCES]
+            for each in found
         },
-        "explained": _explained(prior, [each.source for each in found[:_SOURCES]]),
+        "explained": _explained(prior, [each.source for each in found]),
     }
+
+
+def _moving(prior: LearnedPrior) -> list[str]:
+    """The meta-features that move g most, in a few hundred of the features: there may be hundreds of them, too."""
+    names = prior.meta_features.features
+    few = prior.on(prior.meta_features.aligned(names[:: max(1, len(names) // _FEW)], unmatched="ignore"))
+    ends = {source: partial_dependence(few, source, _POINTS).mean for source in few.meta_features.sources}
+    return sorted(ends, key=lambda source: -float(ends[source].max() - ends[source].min()))[:_SOURCES]
 
 
 def _explained(prior: LearnedPrior, sources: Sequence[str]) -> dict[str, dict[str, float]]:
