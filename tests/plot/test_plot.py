@@ -226,6 +226,12 @@ class TestText:
 
 
 class TestTable:
+    def test_names_with_dollars_are_no_formulas(self) -> None:
+        figure = plot.table(torch.tensor([1.0, 2.0]), ["$\\frac{a$", "US$ per kg$"])
+        figure.draw_without_rendering()
+        plot.summary(torch.ones(2, 2), ["$\\frac{a$", "b"]).draw_without_rendering()
+        assert "US\\$ per kg\\$" in words(figure)  # as matplotlib writes dollars
+
     def test_strongest_first_and_the_rest_together(self) -> None:
         phi = torch.tensor([0.1, -3.0, 2.0, 0.2])
         axes = plot.table(phi, list("abcd"), ["x", 1.23456, 7, "y"], most=2).axes[0]

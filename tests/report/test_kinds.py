@@ -1,11 +1,14 @@
 """A page for every kind of data a recipe can name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rightreasons import report
+from rightreasons.report import _risk
 from rightreasons.report._classes import class_shares, mean_maps
+from rightreasons.report._made import made_section
 from rightreasons.report._source import Source
 from rightreasons.runs import RunDirectory
 from tests.runs.kinds import NAMES, known, run_of
@@ -66,3 +69,16 @@ def test_words_are_marked_by_a_line_as_well_as_by_colour(made: dict[str, RunDire
     assert 'class="against"' in page
     css = (Path(report.__file__).parent / "page.css").read_text()
     assert ".passage .against { border-bottom: 2px dotted" in css
+
+
+def test_the_page_names_the_column_that_is_predicted(made: dict[str, RunDirectory]) -> None:
+    with known():
+        source = Source.of(made["survival"])
+    assert source.label == ""  # a set, which comes with its label
+    own = source.recipe.data.model_copy(update={"name": None, "path": "t.csv", "target": "months"})
+    named = replace(source, recipe=source.recipe.model_copy(update={"data": own}))
+    assert named.label == "“months”"
+    assert "how long (“months”) they went without the event" in repr(_risk.section(named))
+    assert "Label: “months”." in repr(made_section(named))
+    several = own.model_copy(update={"target": ["a", "b"]})
+    assert replace(source, recipe=source.recipe.model_copy(update={"data": several})).label == "“a”, “b”"

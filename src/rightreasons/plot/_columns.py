@@ -55,7 +55,7 @@ def table(
         labels = [f"{label} = {value}" for label, value in zip(labels, written, strict=True)]
     order, rest = _strongest(np.abs(found), most)
     widths = found[order].tolist()
-    shown = [labels[i] for i in order]
+    shown = [_plain(labels[i]) for i in order]
     if len(rest):
         widths.append(found[rest].sum())
         shown.append(f"{len(rest)} others together")
@@ -115,7 +115,7 @@ def summary(phi: Tensor, features: Sequence[str], values: Tensor | None = None, 
     with drawing(7.4, 1.0 + 0.3 * len(order)) as figure:
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.7))
         left.barh(range(len(order)), np.abs(found[:, order]).mean(0), color=MUTED, height=0.6)
-        left.set_yticks(range(len(order)), [labels[i] for i in order])
+        left.set_yticks(range(len(order)), [_plain(labels[i]) for i in order])
         left.set_xlabel("mean of |attribution|")
         left.invert_yaxis()
         for place, i in enumerate(order):
@@ -140,6 +140,11 @@ def _strongest(strength: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]
 
 def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 12]}…{name[-11:]}"
+
+
+def _plain(name: str) -> str:
+    """A name whose dollars are no sign of a formula."""
+    return name.replace("$", r"\$")
 
 
 def _written(value: object) -> str:

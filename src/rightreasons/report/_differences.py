@@ -54,7 +54,7 @@ def section_of(metrics: Metrics, headline: str, confidence: str) -> Section | No
             ),
             Figure(
                 differences_figure(metrics, clean, headline),
-                f"Each line is a split, from {reference} (left) to the arm (right). Solid: better; dashed: worse. "
+                f"Each line is a split, from {reference} (left) to the arm (right). Solid: better; dashed: not better. "
                 f"{corrected}",
             ),
             Folded("Scores of every split", [_table(metrics, headline)]),

@@ -13,6 +13,7 @@ from rightreasons.report._style import (
     MUTED,
     Look,
     drawn,
+    entry,
     heat,
     panels,
     rows_of_panels,
@@ -174,7 +175,12 @@ def _lorenz(axes: Axes, values: np.ndarray, look: Look, label: str) -> None:
     cumulated = np.cumsum(np.sort(values, axis=1), axis=1).mean(0)
     y = np.concatenate([[0.0], 100 * cumulated])
     axes.plot(
-        np.linspace(0, 100, len(y)), y, color=look.colour, linestyle=look.dash, linewidth=2, label=label
+        np.linspace(0, 100, len(y)),
+        y,
+        color=look.colour,
+        linestyle=look.dash,
+        linewidth=2,
+        label=entry(label),
     )
 
 

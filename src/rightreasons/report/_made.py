@@ -41,7 +41,8 @@ def _steps(arms: Sequence[Mapping[str, Any]]) -> str:
 def made_section(source: Source) -> Section:
     """Data, recipe, versions."""
     data = source.metrics["data"]
-    blocks: list[Any] = [Text(data["description"])] if data["description"] else []
+    about = [data["description"], f"Label: {source.label}." if source.label else ""]
+    blocks: list[Any] = [Text(" ".join(each for each in about if each))] if any(about) else []
     known = [
         f"{key}: {data[name]}" for key, name in (("Source", "source"), ("Licence", "licence")) if data[name]
     ]

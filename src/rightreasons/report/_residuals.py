@@ -26,7 +26,8 @@ def section(source: Source) -> Section:
         "Predicted and true values",
         [
             Text(
-                "On the diagonal, what was predicted came true. Below it, what is left: true minus predicted."
+                f"{source.label or 'The label'}, true and predicted. On the diagonal, what was predicted came "
+                "true. Below it, what is left: true minus predicted."
             ),
             Figure(
                 residual_figure(found, source.styles),

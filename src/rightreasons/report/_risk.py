@@ -25,7 +25,8 @@ def section(source: Source) -> Section:
         "Do predicted risks come true?",
         [
             Text(
-                "The test rows of each split in thirds of predicted risk, and how long they went without the event. "
+                f"The test rows of each split in thirds of predicted risk, and how long{_time(source)} they went "
+                "without the event. "
                 "The further apart the curves, the better the network tells who is at risk."
             ),
             Figure(
@@ -37,6 +38,10 @@ def section(source: Source) -> Section:
             _table(found),
         ],
     )
+
+
+def _time(source: Source) -> str:
+    return f" ({source.label})" if source.label else ""
 
 
 def _groups(source: Source, arm: Mapping[str, Any]) -> Groups:

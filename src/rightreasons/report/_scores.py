@@ -10,7 +10,18 @@ from matplotlib.ticker import MaxNLocator
 
 from rightreasons.report._blocks import Figure, Folded, Section, Text
 from rightreasons.report._source import Source
-from rightreasons.report._style import INK, MANY, MUTED, Look, drawn, legend, panels, rows_of_panels, to_svg
+from rightreasons.report._style import (
+    INK,
+    MANY,
+    MUTED,
+    Look,
+    drawn,
+    entry,
+    legend,
+    panels,
+    rows_of_panels,
+    to_svg,
+)
 from rightreasons.report._tables import arms_table, comparisons_table, noise_tables
 from rightreasons.report._words import number, outcome_title, shorten, signed
 
@@ -162,7 +173,7 @@ def _noise_line(axes: Axes, arm: Mapping[str, Any], kind: str, look: Look, thin:
         marker=look.marker,
         markersize=5,
         linewidth=2,
-        label=arm["name"],
+        label=entry(arm["name"]),
     )
 
 
@@ -245,7 +256,9 @@ def _curve(axes: Axes, fits: Sequence[Sequence[float | None]], look: Look, label
     if len(fits) > 2:
         low, high = np.nanquantile(rows, (0.25, 0.75), axis=0)
         axes.fill_between(x, low, high, color=look.colour, alpha=0.1, linewidth=0)
-    axes.plot(x, np.nanmean(rows, 0), color=look.colour, linestyle=look.dash, linewidth=1.9, label=label)
+    axes.plot(
+        x, np.nanmean(rows, 0), color=look.colour, linestyle=look.dash, linewidth=1.9, label=entry(label)
+    )
 
 
 def arms_section(source: Source) -> Section:

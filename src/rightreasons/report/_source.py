@@ -88,6 +88,13 @@ class Source:
         return tuple(data["classes"])
 
     @property
+    def label(self) -> str:
+        """The columns that hold what is predicted, in quotation marks; empty where the data are a set or pictures."""
+        target = self.recipe.data.target if self.recipe.data.path else None
+        columns = [target] if isinstance(target, str) else target or []
+        return ", ".join(f"“{column}”" for column in columns)
+
+    @property
     def kind(self) -> Kind:
         """What an input is."""
         data = self.metrics["data"]

@@ -34,6 +34,7 @@ _REM_PER_INCH = 59 / 9.2
 
 _SETTINGS: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names may hold dollars
     "font.size": 10,
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
@@ -103,6 +104,11 @@ def rows_of_panels(count: int, columns: int = 4) -> int:
 def width_of(count: int, columns: int = 4) -> float:
     """Width of a figure with so many panels, in inches: a panel is as wide with one arm as with twelve."""
     return 2.3 * max(2, min(columns, count))
+
+
+def entry(name: str) -> str:
+    """A name as a legend shows it: matplotlib leaves out those that begin with an underscore."""
+    return f"\N{WORD JOINER}{name}" if name.startswith("_") else name
 
 
 def legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
