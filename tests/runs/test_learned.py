@@ -200,7 +200,7 @@ def test_what_makes_a_feature_matter_in_words() -> None:
         {"b": {}},
     ]
     learned = [{"explained": each} for each in explained]
-    assert _reasons(learned, "a") == "age −0.625, size +0.500"
+    assert _reasons(learned, "a") == "age −0.625, size +0.5"
     assert _reasons(learned, "c") == _reasons([{}], "a") == "–"
 
 

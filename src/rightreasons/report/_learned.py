@@ -171,8 +171,8 @@ def _top(learned: Learned, name: str) -> Table:
     rows = [
         [
             features[i],
-            signed(float(mean[i]), 4),
-            number(float(spread[i]), 4),
+            _short(float(mean[i])),
+            _short(float(spread[i])).lstrip("+"),
             f"{often[i]} of {len(values)}",
             _reasons(learned, features[i]),
         ]
@@ -188,13 +188,22 @@ def _top(learned: Learned, name: str) -> Table:
     )
 
 
+def _short(value: float) -> str:
+    """Three digits with their sign, however small the number: g is as small as attributions are.
+
+    >>> _short(-0.00012345), _short(0.25)
+    ('\N{MINUS SIGN}0.000123', '+0.25')
+    """
+    return f"{value:+.3g}".replace("-", "−")
+
+
 def _reasons(learned: Learned, feature: str) -> str:
     """What two meta-features add to g of a feature, mean over splits that say so of it."""
     of = [each["explained"][feature] for each in learned if feature in each.get("explained", {})]
     names = [name for name in of[0] if all(name in each for each in of)] if of else []
     added = {name: float(np.mean([each[name] for each in of])) for name in names}
     most = sorted(added, key=lambda name: -abs(added[name]))[:2]
-    return ", ".join(f"{name} {signed(added[name])}" for name in most) or "–"
+    return ", ".join(f"{name} {_short(added[name])}" for name in most) or "–"
 
 
 def _stability(learned: Learned) -> str:
