@@ -57,6 +57,8 @@ def test_what_a_metric_cannot_say_is_a_dash_and_odd_units_fit() -> None:
     }
     line = runs.evaluation_text(table).splitlines()[1]
     assert line.split() == ["A", "-", "7.625e+12", "[7.250e+12,", "8.000e+12]"]
+    small = runs.evaluation_text(table | {"auc": [0.5, 0.0], "mse": [2e-20, 4e-20]}).splitlines()[1]
+    assert small.split() == ["A", "0.250", "[0.000,", "0.500]", "3.000e-20", "[2.000e-20,", "4.000e-20]"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,12 @@ def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path):
         read(tmp_path / "t.xlsx")
 
 
+def test_one_image_is_no_data_set(tmp_path):
+    (tmp_path / "1.PNG").touch()
+    with pytest.raises(DataError, match=r"1.PNG is one image, and a data set is a folder of them: pass .*"):
+        read(tmp_path / "1.PNG")
+
+
 @pytest.mark.parametrize(
     ("name", "option", "match"),
     [

@@ -161,7 +161,7 @@ def test_splits_of_few_clusters_of_different_sizes_differ():
 
 def test_fewer_clusters_than_parts_are_refused():
     with pytest.raises(
-        DataError, match="2 clusters of up to 20 rows cannot be split into parts of 20, 10, 10 rows"
+        DataError, match="2 groups of up to 20 rows cannot be split into parts of 20, 10, 10 rows"
     ):
         next(splits(visits([20, 20]), 1, 20, 10))
 

@@ -65,7 +65,7 @@ def test_opening_what_is_no_run_names_those_next_to_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"digit' does not exist\. Did you mean .*digits'"):
         RunDirectory.open(tmp_path / "digit")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="has no results yet"):
+    with pytest.raises(DataError, match="has no results yet .*finish it with rightreasons train"):
         RunDirectory.open(tmp_path / "empty")
 
 

@@ -37,9 +37,9 @@ def grouped(
     for part, size in zip(parts, sizes, strict=True):
         if size and not len(part):
             raise DataError(
-                f"{len(counts_GC)} clusters of up to {int(counts_GC.sum(1).max())} rows cannot be split into parts of "
-                f"{', '.join(map(str, sizes))} rows without dividing a cluster: one part would be empty. Ask for other "
-                "sizes, or collect more clusters."
+                f"{len(counts_GC)} groups of up to {int(counts_GC.sum(1).max())} rows cannot be split into parts of "
+                f"{', '.join(map(str, sizes))} rows without dividing a group: one part would be empty. Ask for other "
+                "sizes, or collect more groups."
             )
     return parts
 

@@ -10,7 +10,7 @@ from rightreasons.data._anndata import read_anndata
 from rightreasons.data._arrays import read_arrays
 from rightreasons.data._asked import Asked, Label
 from rightreasons.data._dataset import DataSet
-from rightreasons.data._image_folder import read_images
+from rightreasons.data._image_folder import ENDINGS, read_images
 from rightreasons.data._preprocessing import Preprocessing
 from rightreasons.data._table import read_csv, read_parquet
 
@@ -145,6 +145,8 @@ def _format(path: Path) -> _Format:
         near = [str(each) for each in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"There is no file {str(path)!r}. {did_you_mean(str(path), near[:20])}")
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix == ".gz" else path.suffix.lower()
+    if ending in ENDINGS:
+        raise DataError(f"{path} is one image, and a data set is a folder of them: pass {path.parent}.")
     if ending not in FORMATS:
         raise DataError(
             f"{path} cannot be read: nothing is known about files that end in {ending!r}. "

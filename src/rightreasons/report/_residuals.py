@@ -120,5 +120,5 @@ def _table(found: Mapping[str, Pairs]) -> Table:
         ["Arm", "Root mean squared error", "Mean absolute error", "Mean of true − predicted", "Slope"],
         rows,
         "On test rows, in units of the label, means over splits. Slope: of true on predicted values; 1 is calibrated, "
-        "below 1 predictions are too far apart.",
+        "below 1 predictions are too far apart, above 1 too close together.",
     )

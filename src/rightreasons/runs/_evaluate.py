@@ -70,5 +70,6 @@ def _range(values: list[float]) -> str:
     """Mean and range; a dash where a metric says nothing of these rows, such as the AUC of one class."""
     if not all(map(isfinite, values)):
         return "-"
-    form = ".3f" if max(map(abs, values)) < 1000 else ".3e"
+    largest = max(map(abs, values))
+    form = ".3f" if largest == 0 or 1e-3 <= largest < 1e3 else ".3e"
     return f"{mean(values):{form}} [{min(values):{form}}, {max(values):{form}}]"

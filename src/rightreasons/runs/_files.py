@@ -145,8 +145,13 @@ class RunDirectory:
         if not run.metrics_file.is_file():
             folder = run.path.parent
             near = [str(each.parent) for each in folder.glob("*/metrics.json")] if folder.is_dir() else []
-            kind = "has no results yet (no metrics.json)" if run.path.is_dir() else "does not exist"
-            raise DataError(f"run directory {str(run.path)!r} {kind}. {did_you_mean(str(run.path), near)}")
+            kind = (
+                "has no results yet (no metrics.json): finish it with rightreasons train"
+                if run.path.is_dir()
+                else "does not exist"
+            )
+            others = did_you_mean(str(run.path), near) if near else "There is no finished run beside it."
+            raise DataError(f"run directory {str(run.path)!r} {kind}. {others}")
         return run
 
     @property
