@@ -343,6 +343,15 @@ def test_a_captum_algorithm_as_a_method(cnn: nn.Module, x: Tensor) -> None:
     assert explanation.gap is None
 
 
+@pytest.mark.usefixtures("without_type_checks")
+def test_an_algorithm_that_has_its_model_already_is_refused(cnn: nn.Module) -> None:
+    for given in (captum.Saliency(cnn), "Saliency"):
+        with pytest.raises(
+            rr.InputError, match="captum's class, or a function from the model to an algorithm"
+        ):
+            from_captum(given)
+
+
 def test_layers_steps_keywords_and_callable_targets(cnn: nn.Module, x: Tensor) -> None:
     cam = from_captum(lambda model: captum.LayerGradCam(model, cnn.second))
     assert relative(cam(cnn, x, 1), rr.GradCAM(layer="second", relu=False, upsample=None)(cnn, x, 1)) < 1e-10

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rightreasons.attribution import Attribution, Axioms, Evaluations, Explanation
 from rightreasons.attribution._attribution import Call
-from rightreasons.core._errors import DifferentiabilityError
+from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
@@ -45,6 +45,14 @@ class FromCaptum(Attribution):
 
     algorithm: Callable[[Any], _Attributes]
     arguments: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not callable(self.algorithm):
+            raise InputError(
+                f"the algorithm is captum's class, or a function from the model to an algorithm, as the model comes at "
+                f"call time; got {self.algorithm!r}. Pass captum.attr.Saliency, or lambda model: LayerGradCam(model, "
+                "model.layer)."
+            )
 
     def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:
         """`chunk` splits the rows, or is captum's `internal_batch_size` where it has one."""
@@ -129,6 +137,9 @@ def from_captum(
     Args:
         algorithm: captum's class, or a function from the model to an algorithm for those that need a layer.
         arguments: for its `attribute`: `{"n_steps": 20}`.
+
+    Raises:
+        InputError: `algorithm` is neither, but an algorithm that has its model already, or a name.
 
     Example:
         >>> import captum.attr, torch
