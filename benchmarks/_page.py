@@ -173,7 +173,8 @@ def speed(found: Mapping[str, Any]) -> str:
         "## Time and memory of a map\n\n"
         "Rows x gradient evaluations for each row, the same network in one run, every library as a user calls it; "
         "milliseconds of processor time of one thread, median. *Independent draws* is the estimator of captum and "
-        "shap; *as it comes* interpolates, which costs arithmetic and is more exact at the same evaluations (see "
+        "shap; *as it comes* interpolates, which costs arithmetic and a forward pass of each of the 50 references, "
+        "and is more exact at the same evaluations (see "
         "above).\n\n" + table(["milliseconds", *head[1:]], times) + "\nPeak memory in MB:\n\n"
         + table(["MB", *head[1:]], peaks) + "\nRatios, median over rounds in which the arms take turns:\n\n"
         + table(["ratio", *head[1:]], ratios)

@@ -246,6 +246,8 @@ def test_baselines_may_be_made_by_a_function(cnn: nn.Module, x: Tensor) -> None:
     wanted = ours.attribute(x, x[1:] + 1, target=1)
     assert torch.equal(ours.attribute(x, lambda: x[1:] + 1, target=1), wanted)
     assert torch.equal(ours.attribute(x, lambda inputs: inputs[1:] + 1, target=1), wanted)
+    with pytest.raises(rr.InputError, match="baselines are tensors or numbers; got list, list"):
+        ours.attribute((x, x), lambda: ([[0.0]], [[1.0]]), target=1)
     with pytest.raises(NotImplementedError, match="models that answer later"):
         ours.attribute_future()
 

@@ -232,6 +232,9 @@ def _our_baselines(baselines: Any, inputs: Inputs) -> int | float | Inputs | Non
         return baselines
     if len(baselines) != len(as_tuple(inputs)):
         raise InputError(f"{len(baselines)} baselines for {len(as_tuple(inputs))} inputs: give one for each.")
+    wrong = [type(value).__name__ for value in baselines if not isinstance(value, Tensor | int | float)]
+    if wrong:
+        raise InputError(f"baselines are tensors or numbers; got {', '.join(wrong)}. Use torch.as_tensor(b).")
     parts = [
         value if isinstance(value, Tensor) else torch.full_like(part[:1], value)
         for value, part in zip(baselines, as_tuple(inputs), strict=True)
