@@ -29,6 +29,21 @@ def test_kinds_can_be_named() -> None:
     assert names == ["plain", "graph", "graph: random graph", "graph: random graph of the same degrees"]
 
 
+def test_controls_of_a_learned_prior_include_penalties_that_only_shrink() -> None:
+    learned = "{name: A, terms: [{prior: {name: learned, statistics: [mean]}}], weights: [1, 5, 9]"
+    found = recipe(f"{learned}, controls: [permuted, group_lasso]}}").arms
+    assert [arm.name for arm in found[2:]] == [
+        "A: permuted meta-features",
+        "A: group lasso of the first layer",
+    ]
+    lasso = found[3]
+    assert lasso.weights == [0.5, 2, 8]
+    assert [term.regulariser and term.regulariser.fields["layers"] for term in lasso.terms] == ["first"]
+    assert len(recipe(f"{learned}, controls: true}}").arms) == 2 + 4 + 3
+    with pytest.raises(RecipeError, match="arm 'graph' has no control 'group_lasso'"):
+        recipe(f"{GRAPH}, controls: [group_lasso]}}")
+
+
 def test_terms_without_knowledge_stay_as_they_are() -> None:
     found = recipe(
         "{name: m, terms: [{prior: {name: mask, columns: [age]}}, {prior: gini}], weights: [1], controls: true}"

@@ -83,7 +83,7 @@ def fits(directory: RunDirectory) -> list[dict[str, Any]]:
 
 def test_test_rows_reach_no_fit_and_no_choice(runs: dict[str, RunDirectory]) -> None:
     plain, changed = runs[""], runs["test"]
-    assert len(fits(plain)) == 30
+    assert len(fits(plain)) == 36
     assert fits(plain) == fits(changed)
     assert plain.preprocessing_file.read_text() == changed.preprocessing_file.read_text()
     for ours, theirs in zip(plain.metrics()["arms"], changed.metrics()["arms"], strict=True):

@@ -110,8 +110,12 @@ def test_controls_are_one_line(tmp_path: Path) -> None:
     asked = recipe(tmp_path)
     assert [arm.name for arm in asked.arms] == [
         "Plain", "Known", "Known: permuted meta-features", "Known: random meta-features", "Known: g = 0",
-        "Known: constant g",
+        "Known: constant g", "Known: L1 of all weights", "Known: L1 of the first layer",
+        "Known: group lasso of the first layer",
     ]  # fmt: skip
+    shrinking = asked.arms[-1]
+    assert shrinking.weights == [2.0]
+    assert shrinking.terms[0].schedule.name == "auto"
     assert parse(to_yaml(asked)).arms == asked.arms
     real, permuted, random, zero, constant = (prior_of(asked, arm) for arm in range(1, 6))
     assert torch.equal(permuted.meta.sort(0).values, real.meta.sort(0).values)

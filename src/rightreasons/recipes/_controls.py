@@ -7,11 +7,19 @@ from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import _names
 from rightreasons.recipes._schema import Arm, Recipe, TermOf
 
+_SHRINKING: Mapping[str, tuple[str, dict[str, str]]] = {
+    "weight_l1": ("L1 of all weights", {"name": "weight_l1"}),
+    "first_layer_l1": ("L1 of the first layer", {"name": "weight_l1", "layers": "first"}),
+    "group_lasso": ("group lasso of the first layer", {"name": "sparse_group_lasso", "layers": "first"}),
+}
+"""Penalties on weights that shrink as a learned prior does, without attributions: names in results, and the term."""
+
 
 def expand(recipe: Recipe) -> Recipe:
     """The recipe in which every arm with `controls` is followed by those controls as arms of their own.
 
-    They have the arm's weights and terms; what a term's prior knows is random, drawn anew for each split.
+    They have the arm's weights and terms; what a term's prior knows is random, drawn anew for each split. Those of a
+    learned prior that only shrink weights have terms of their own, and as many weights, see `_shrinking`.
 
     Raises: RecipeError for an arm that knows nothing, or a kind of control that it does not have.
     """
@@ -41,7 +49,9 @@ def _controls(arm: Arm) -> list[Arm]:
         if kind not in known:
             raise RecipeError(f"arm {arm.name!r} has no control {kind!r}. {did_you_mean(kind, known)}")
     return [
-        arm.model_copy(
+        _shrinking(arm, kind)
+        if kind in _SHRINKING
+        else arm.model_copy(
             update={
                 "name": f"{arm.name}: {known[kind]}",
                 "description": f"Control of “{arm.name}”: {known[kind]}, of the same size, new for each split.",
@@ -55,13 +65,37 @@ def _controls(arm: Arm) -> list[Arm]:
 
 def _kinds(arm: Arm) -> dict[str, str]:
     """Kinds of control that a term of the arm has, and what results call them."""
-    return {kind: title for term in arm.terms for kind, title in _of(term).items()}
+    known = {kind: title for term in arm.terms for kind, title in _of(term).items()}
+    return known | ({kind: title for kind, (title, _) in _SHRINKING.items()} if _learns(arm) else {})
 
 
 def _usual(arm: Arm) -> list[str]:
     """What `controls: true` means: every kind that is usual for one of its priors."""
     usual = [kind for term in arm.terms if term.prior for kind in _names.usual_controls(term.prior.name)]
-    return list(dict.fromkeys(usual))
+    return list(dict.fromkeys([*usual, *(_SHRINKING if _learns(arm) else ())]))
+
+
+def _learns(arm: Arm) -> bool:
+    return any(term.prior is not None and term.prior.name == "learned" for term in arm.terms)
+
+
+def _shrinking(arm: Arm, kind: str) -> Arm:
+    """A penalty on weights, tried as often as the arm: around twice the task's gradient, in steps of four.
+
+    On two moons and on survival the best of them lay between the task's gradient and ten times that.
+    """
+    title, regulariser = _SHRINKING[kind]
+    count = len(arm.weights)
+    return Arm.model_validate(
+        {
+            "name": f"{arm.name}: {title}",
+            "description": f"Control of “{arm.name}”: {title}, which knows nothing of columns. Weights are multiples "
+            "of the task's gradient at the first step.",
+            "terms": [{"regulariser": regulariser, "schedule": "auto"}],
+            "weights": [2.0 * 4.0 ** (i - (count - 1) / 2) for i in range(count)],
+            "model": arm.model,
+        }
+    )
 
 
 def _of(term: TermOf) -> Mapping[str, str]:
