@@ -66,7 +66,7 @@ def test_what_a_metric_cannot_say_is_a_dash_and_odd_units_fit() -> None:
     [
         ("age", "agee", "no column 'age'. Did you mean 'agee'?"),
         ("wine", "gin", "'gin' in row 2 (10 of 20 rows), a category the model has never seen"),
-        ("who", "name", "no column 'who'"),
+        ("who", "name", "say id=COLUMN (--id)"),
         (",57,", ",old,", "holds numbers, but 'old' in row 2 is none"),
     ],
 )

@@ -117,3 +117,12 @@ def test_options_for_files_are_not_for_named_sets() -> None:
     with pytest.raises(RecipeError, match="target is for files of your own"):
         parse(head + "name: digits, target: y" + tail)
     assert "target" not in parse(head + "name: digits" + tail).model_dump()["data"]
+
+
+def test_row_numbers_without_a_name_are_left_out_and_arrays_have_no_identifiers(tmp_path: Path) -> None:
+    lines = "\n".join(f"{i},{i % 7 / 2},{i % 2}" for i in range(40))
+    (tmp_path / "t.csv").write_text(f",v,y\n{lines}\n")
+    recipe = parse(draft(tmp_path / "t.csv", target="y"))
+    assert (recipe.data.id, recipe.data.drop) == (None, ["Unnamed: 0"])
+    np.savez(tmp_path / "m.npz", x=np.arange(120.0).reshape(3, 40).T, y=np.arange(40) % 2)
+    assert parse(draft(tmp_path / "m.npz", target="y")).data.id is None

@@ -15,6 +15,11 @@ from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "?")
+_HINTS = {
+    "target": " If the label is in another column, say target=COLUMN (--target).",
+    "id": " If another column names the rows, say id=COLUMN (--id).",
+    "": "",
+}
 _SEPARATORS = (";", "\t", "|", ",")
 
 
@@ -99,7 +104,7 @@ def from_frame(frame: Any, path: Path, asked: Asked) -> DataSet:
     if len(frame) == 0:
         raise DataError(f"{path} has a header and no rows.")
     for name in (*asked.about_rows, *asked.drop, *asked.categorical):
-        hint = " If the label is in another column, say target=COLUMN (--target)." * (name == asked.target)
+        hint = _HINTS["target" if name == asked.target else "id" if name == asked.id else ""]
         require_name(name, frame.columns, str(path), hint)
     named = [*asked.about_rows, *asked.drop]
     kept = [name for name in frame.columns if name not in named]

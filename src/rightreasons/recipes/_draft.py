@@ -14,6 +14,7 @@ from rightreasons.data import ColumnsError, NotNumbersError
 
 _SMALL = 2000  # training rows up to which an epoch is one step
 _STEPS = 4000  # of a fit, about: on many rows fewer epochs do
+_NAMELESS = "Unnamed: "  # as pandas calls a column whose header is empty
 _FEW_TEXTS = 3  # different ones among numbers that may stand for no value
 
 
@@ -116,8 +117,8 @@ def draft(
 
 
 def _identifiers(path: str | Path, found: data.DataSet) -> dict[str, Any]:
-    """Columns of a table that name something; the columns of an .h5ad are genes, whose rows have names of their own."""
-    return {} if Path(path).suffix == ".h5ad" else dict(data.identifiers(found))
+    """Columns of a table that name something; genes of an .h5ad and numbers of an array are no columns to leave out."""
+    return dict(data.identifiers(found)) if "drop" in data.options(path) else {}
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,9 @@ class _Columns:
         """Fields `id` and `group` where nothing is said yet; further columns that name something are left out."""
         found: dict[str, str] = {}
         for name, field in names.items():
-            if field in options or field in found:
+            if name.startswith(_NAMELESS):
+                self.drop[name] = "a column without a name that numbers the rows"
+            elif field in options or field in found:
                 self.drop[name] = "its numbers are names"
             else:
                 found[field] = name
