@@ -206,6 +206,26 @@ def test_rows_whose_clean_map_is_all_zero_are_excluded_and_reported(name: str, x
     assert found.summary.all == pytest.approx(float(found.after[[0, *range(2, 8)]].mean()))
 
 
+@pytest.mark.parametrize("norm", NORMS[:2], ids=repr)
+def test_noise_that_strides_across_the_ball_ends_at_its_edge(norm: Norm, x: Tensor, y: Tensor) -> None:
+    eps = torch.where(torch.arange(6) < 3, 0.1, 0.2).double()
+    attack = RankCorrelation(eps=eps, norm=norm, steps=8)
+    call = {"attribution": rr.Gradient()}
+    walk, far = (
+        RandomSign(attack, stride)(cnn(), x, y, **call, generator=generator()) for stride in (None, 2.0)
+    )
+    better = far.rows(Status.BETTER)
+    size = norm.size((far.adversarial - x)[better] / eps)
+    torch.testing.assert_close(size, torch.ones_like(size))
+    assert far.summary.all < walk.summary.all
+    still = RandomSign(replace(attack, eps=0.0), 2.0)(cnn(), x, y, **call)
+    assert torch.equal(still.adversarial, x)
+    with pytest.raises(
+        InputError, match="stride is the length of a step in radii, positive and finite; got 0"
+    ):
+        RandomSign(attack, stride=0.0)
+
+
 def test_baselines_of_rows_follow_their_rows(x: Tensor, y: Tensor) -> None:
     y = torch.where(
         torch.arange(8) % 2 == 0, y, (y + 1) % 3

@@ -79,6 +79,7 @@ def study(say: Say) -> Row:
     centre = MassCentre(eps=EPS, steps=30, bounds=(0.0, 1.0))
     arms = {
         "random": RandomSign(top),
+        "random corners": RandomSign(top, stride=2.0),
         "random, kept for its centre shift": RandomSign(centre),
         "centre": centre,
         "top-k": top,

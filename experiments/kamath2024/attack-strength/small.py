@@ -57,6 +57,7 @@ def strength_arms(eps: float) -> dict[str, AttributionAttack | RandomSign]:
     centre = MassCentre(eps=eps, steps=100, step_size=0.01, bounds=(0.0, 1.0))
     return {
         "random": RandomSign(top),
+        "random corners": RandomSign(top, stride=2.0),
         "random, kept for its centre shift": RandomSign(centre),
         "centre": centre,
         "top-k": top,

@@ -1,7 +1,8 @@
 """The control of every attack: the same search without a direction."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, final
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from rightreasons.attacks._loop import AttributionAttack, search
 from rightreasons.attacks._result import AttributionAttackResult
+from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
 
 
@@ -22,8 +24,15 @@ class RandomSign:
     z ~ N(0, 1), so it is a random walk of which the best point is kept. What an attack gains over it is what its
     direction is worth. Cost: the attack's, without directions.
 
+    A walk of an attack's small steps stays inside the ball, as published; steps across it (`stride=2`) end at a fresh
+    random corner, and are the stronger noise (experiments/kamath2024/attack-strength).
+
     Args:
         of: the attack whose control this is.
+        stride: length of a step in radii; None: the attack's.
+
+    Raises:
+        InputError: the stride is not a positive number.
 
     Example:
         >>> import torch, rightreasons as rr
@@ -36,6 +45,13 @@ class RandomSign:
     """
 
     of: AttributionAttack
+    stride: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.stride is not None and not 0 < self.stride < inf:
+            raise InputError(
+                f"stride is the length of a step in radii, positive and finite; got {self.stride}."
+            )
 
     def __call__(
         self,
@@ -50,7 +66,7 @@ class RandomSign:
     ) -> AttributionAttackResult:
         """As the attack's own call."""
         return search(
-            self.of,
+            self._striding(),
             model,
             x,
             y,
@@ -59,4 +75,12 @@ class RandomSign:
             generator=generator,
             chunk=chunk,
             model_kwargs=model_kwargs,
+        )
+
+    def _striding(self) -> AttributionAttack:
+        radius = float(torch.as_tensor(self.of.eps, dtype=torch.float64).max())
+        return (
+            self.of
+            if self.stride is None or radius == 0
+            else replace(self.of, step_size=self.stride * radius)
         )

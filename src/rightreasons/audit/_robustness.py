@@ -84,7 +84,7 @@ def robustness(
     | row                 | the map it compares with the clean one                                        |
     |---------------------|-------------------------------------------------------------------------------|
     | attack              | at the attacked input                                                         |
-    | random perturbation | at the best of as many random steps in the same ball, under the same measure  |
+    | random perturbation | at the best of as many random corners of the same ball, under the same measure |
     | another row's map   | the clean map of the next attacked row                                        |
     | white noise         | uniform noise                                                                 |
 
@@ -125,7 +125,7 @@ def robustness(
     """
     if block < 1:
         raise InputError(f"block is how many rows are attacked at once, at least 1; got {block}.")
-    searches = {ATTACK: partial(attack, direction=direction), RANDOM: RandomSign(attack)}
+    searches = {ATTACK: partial(attack, direction=direction), RANDOM: RandomSign(attack, stride=2.0)}
     parts: dict[str, list[AttributionAttackResult]] = {name: [] for name in searches}
     done = 0
     for rows in torch.arange(len(x)).split(block):
