@@ -235,6 +235,17 @@ def test_what_may_hide_a_relu_is_refused(rule: str, x: Tensor) -> None:
         METHODS[rule](Written(Hidden.apply), x, 0)
 
 
+@pytest.mark.parametrize("method", [*METHODS.values(), rr.DeepLift()], ids=repr)
+def test_backward_hooks_of_others_are_no_reason_to_refuse(
+    method: rr.Attribution, x: Tensor, y: Tensor
+) -> None:
+    model, seen = layers(), []
+    wanted = method(model, x, y)
+    model[4].register_full_backward_hook(lambda *_: seen.append(1))
+    assert relative(method(model, x, y), wanted) == 0
+    assert seen == [1]
+
+
 @pytest.mark.parametrize(
     "by_hand",
     [

@@ -14,7 +14,7 @@ from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._intercept import Call, Intercept
 from rightreasons.core._score import Output
-from rightreasons.core._tape import Operation, Reach, operations
+from rightreasons.core._tape import Operation, Reach, is_linear, operations
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 ReluRule: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -123,7 +123,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _refuse(operation: Operation, method: str) -> None:
-    if operation.is_custom:
+    if operation.is_custom and not is_linear(operation):
         raise DifferentiabilityError(
             f"{method} has to see every ReLU, and a custom function ({operation.name}) may hide one. "
             "Write it with PyTorch's own functions, or use rr.Gradient() or rr.SmoothGrad()."

@@ -118,6 +118,7 @@ _AFFINE = frozenset(
         *("AdaptiveAvgPool2D", "AdaptiveAvgPool3D", "MkldnnAdaptiveAvgPool2D"),
         *("UpsampleNearest1D", "UpsampleNearest2D", "UpsampleNearest3D", "UpsampleNearestExact2D"),
         *("UpsampleLinear1D", "UpsampleBilinear2D", "UpsampleTrilinear3D", "UpsampleBicubic2D"),
+        "BackwardHookFunction",  # where somebody's full backward hook on a module looks on
     )
 )
 _ONE_FACTOR = {
