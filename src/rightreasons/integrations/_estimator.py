@@ -191,7 +191,7 @@ class AttributionPriorEstimator(BaseEstimator):
             raise InputError(f"validation_fraction must lie in [0, 1); got {self.validation_fraction}.")
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
         held = round(self.validation_fraction * count)
-        if count - held < 2:
+        if held and count - held < 2:
             raise InputError(
                 f"validation_fraction={self.validation_fraction} leaves {count - held} of {count} rows to train on. "
                 "Use less, or more rows."
