@@ -109,6 +109,16 @@ def page() -> str:
             "compared with its exact value instead. Perturbation methods and attributions of single neurons are "
             "out of scope; `from_captum` makes metrics and audits take captum's.",
             "",
+            "## What is otherwise on purpose",
+            "",
+            "- With several baselines the convergence delta is one number for each row, the mean; captum gives one for "
+            "each pair of row and baseline.",
+            "- Modules that run twice are explained, where captum's DeepLift and LRP raise.",
+            "- LRP shares relevance at `x + y` in every way it is written; captum needs a module of its own for it.",
+            "- A target gives one number: an output of shape (1, 2, 1) takes `(1, 0)`, where captum takes `1` as well.",
+            "- Models whose output has fewer rows than their input are refused.",
+            "- `multiply_by_inputs` and `custom_attribution_func` are not there.",
+            "",
         ]
     )
 
