@@ -124,7 +124,7 @@ def attacks(found: Mapping[str, Any], evaluations: Mapping[str, Any]) -> str:
         + f"\nThe top-k attack on integrated gradients of {counted['images']} MNIST digits, eps {counted['eps']}, "
         f"k = {counted['k']}: how much of the top k is left (95 % bootstrap over images; less is stronger), by what "
         "each image costs in gradients at single points. *Published*: 100 points in the direction and in the judging "
-        "of every step, three searches that find the same. *Controls* in italics.\n\n"
+        "of every step, three searches that find the same. *Controls* in italics; random walks by the small steps.\n\n"
         + table(["protocol", "top-k left", "gradients an image", "times fewer"], arms)
     )
 
