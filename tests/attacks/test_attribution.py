@@ -369,7 +369,7 @@ def test_keywords_follow_their_rows() -> None:
 
 def test_an_attack_shows_its_fields() -> None:
     assert repr(TopK(k=5, eps=0.1)) == "TopK(eps=0.1, k=5)"
-    assert repr(RandomSign(MassCentre(eps=0.1))) == "RandomSign(of=MassCentre(eps=0.1))"
+    assert repr(RandomSign(MassCentre(eps=0.1), 2.0)) == "RandomSign(of=MassCentre(eps=0.1), stride=2.0)"
     assert "region=<6x6>" in repr(ATTACKS["region"])
 
 
