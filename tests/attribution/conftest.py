@@ -1,8 +1,5 @@
 """What the attribution tests share."""
 
-from collections.abc import Iterator
-
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor, nn
@@ -31,11 +28,3 @@ def y() -> Tensor:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(3)
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Without the run-time type checks, as users run: our own message is what they read."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)

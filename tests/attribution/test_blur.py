@@ -104,7 +104,7 @@ def test_blur_must_be_positive(sigma: float) -> None:
         rr.BlurIG(max_sigma=sigma)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_other_bad_configurations() -> None:
     with pytest.raises(rr.InputError, match="steps must be a positive integer; got 0"):
         rr.BlurIG(steps=0)

@@ -15,7 +15,7 @@ from tests.cases import CASES, CATALOGUE, PICTURES, Catalogued
 from tests.networks import CNN, labels
 
 # Run-time type checks of every inner function are half of the time, and all other files of these methods have them.
-pytestmark = pytest.mark.usefixtures("unchecked")
+pytestmark = pytest.mark.usefixtures("without_type_checks")
 every_case = pytest.mark.parametrize("case", CATALOGUE, ids=lambda case: case.name)
 
 

@@ -18,7 +18,7 @@ from rightreasons import attribution
 from tests.attribution.helpers import relative, seeded
 
 # Run-time type checks of every inner function are half of the time, and all other files of these methods have them.
-pytestmark = pytest.mark.usefixtures("unchecked")
+pytestmark = pytest.mark.usefixtures("without_type_checks")
 LAYER = "second"
 BATCH, TOKENS, WIDTH = 3, 3, 9
 

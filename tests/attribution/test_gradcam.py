@@ -234,7 +234,7 @@ def test_no_convolution_to_choose(model, x: Tensor) -> None:
         rr.GradCAM()(model, x, 0)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_unknown_upsampling() -> None:
     with pytest.raises(rr.InputError, match="upsample must be 'bilinear', 'nearest' or None; got 'cubic'"):
         rr.GradCAM(upsample="cubic")

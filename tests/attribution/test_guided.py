@@ -300,7 +300,7 @@ def test_guided_grad_cam_is_the_product_of_its_two_maps(x: Tensor, y: Tensor) ->
     assert torch.equal(alone, rr.GuidedGradCAM()(model, x, y))
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_guided_grad_cam_needs_a_way_to_resize() -> None:
     with pytest.raises(rr.InputError, match="upsample is 'bilinear' or 'nearest'; got None"):
         rr.GuidedGradCAM(upsample=None)

@@ -132,7 +132,7 @@ def test_gradients_reach_inputs_and_parameters(model: nn.Module, y: Tensor) -> N
 # Bad input ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize("name", ["fraction", "max_distance"])
 @pytest.mark.parametrize("value", [0, -0.1, 1.1, float("nan")])
 def test_shares_must_be_shares(name: str, value: float) -> None:

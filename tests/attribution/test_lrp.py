@@ -359,7 +359,7 @@ def test_rules_that_fit_no_layer_name_the_closest(pictures: Tensor) -> None:
         rr.LRP(rules=(("Linear", rr.ZPlus()),))(lambda x: x.sum((1, 2, 3)), pictures)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_bad_rules() -> None:
     with pytest.raises(rr.InputError, match="rules are pairs of the name of a layer"):
         rr.LRP(rules=((nn.Conv2d, rr.ZPlus()),))

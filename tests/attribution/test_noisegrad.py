@@ -129,7 +129,7 @@ def test_noise_must_be_positive(sigma: float) -> None:
         rr.FusionGrad(input_sigma=sigma, relative=False)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_other_bad_configurations() -> None:
     with pytest.raises(rr.InputError, match="samples must be a positive integer; got 0"):
         rr.NoiseGrad(samples=0)

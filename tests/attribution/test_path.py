@@ -71,7 +71,7 @@ def test_wrong_targets_are_found_in_every_chunk(
         assert len(calls) <= len(REFERENCES) + 1  # f at the references may come first
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 @each_method
 @pytest.mark.parametrize(
     "output", [lambda x: (x, x), lambda x: {"logits": x}, lambda x: x.sum(), lambda x: x[:1]]

@@ -126,7 +126,7 @@ def test_samples_must_be_positive(samples: int) -> None:
         rr.SmoothGrad(samples=samples)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_other_bad_configurations() -> None:
     with pytest.raises(rr.InputError, match="pass relative=False"):
         rr.SmoothGrad(sigma=torch.ones(4))

@@ -166,7 +166,7 @@ def test_layers_that_cannot_be_made_homogeneous_are_named(layer: nn.Module) -> N
         rr.homogenize(nn.Sequential(OrderedDict(first=nn.Linear(4, 4), act=layer)))
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_functions_have_no_biases_to_take_out() -> None:
     with pytest.raises(rr.InputError, match=r"is an nn.Module; got function"):
         rr.homogenize(lambda x: x)

@@ -72,7 +72,7 @@ def test_inputs_that_cannot_be_explained(inputs: Any, error: type[Exception], wo
             method(lambda *x: x[0].sum(1), inputs)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize(
     "inputs", [np.zeros((2, 3)), [torch.zeros(2, 3)], (torch.zeros(2, 3), 1.0)], ids=repr
 )

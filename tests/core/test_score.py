@@ -244,7 +244,7 @@ def test_rows_of_a_model_output_are_checked() -> None:
         check_rows([1.0], ROWS)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize(
     ("target", "words"),
     [
@@ -260,7 +260,7 @@ def test_types_no_annotation_allows_are_refused_in_words(target: Any, words: str
         Score(target)
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("without_type_checks")
 def test_an_unknown_output_is_refused() -> None:
     with pytest.raises(TargetError, match=r"output must be one of logit, probability.*; got 'logits'"):
         Score(0, "logits")

@@ -40,7 +40,7 @@ def test_a_ramp_may_fall() -> None:
         (dict(end=nan, last=3), "finite and not negative"),
     ],
 )
-def test_ramps_that_make_no_sense(settings: dict, message: str, unchecked: None) -> None:
+def test_ramps_that_make_no_sense(settings: dict, message: str, without_type_checks: None) -> None:
     with pytest.raises(InputError, match=message):
         Ramp(**settings)
 
@@ -52,7 +52,7 @@ def test_auto_that_makes_no_sense(settings: dict, message: str) -> None:
 
 
 @pytest.mark.parametrize("weight", [0, 0.5, "auto", Auto(2.0, at=3), Ramp(1.0, 5), lambda step: 1.0])
-def test_weights(weight: object, unchecked: None) -> None:
+def test_weights(weight: object, without_type_checks: None) -> None:
     check_weight(weight)
 
 
@@ -63,6 +63,6 @@ def test_numbers_that_are_no_weights(weight: float) -> None:
 
 
 @pytest.mark.parametrize("weight", ["automatic", None, True])
-def test_things_that_are_no_weights(weight: object, unchecked: None) -> None:
+def test_things_that_are_no_weights(weight: object, without_type_checks: None) -> None:
     with pytest.raises(InputError, match="a number, 'auto'"):
         check_weight(weight)
