@@ -206,7 +206,7 @@ def fits(found: Mapping[str, Any]) -> str:
         "split and writing weights and results are included.\n\n"
         + table(["", "milliseconds", "bare loops"], rows)
         + f"\n{run['fits']} such fits of two arms, explained, compared and reported by one command on "
-        f"{found['machine']['cores']} cores that others used too (load {found['machine']['load_before'][0]} before): "
+        f"{found['machine']['cores']} cores (load {found['machine']['load_before'][0]} before): "
         f"{run['seconds']:.0f} seconds; called again, with everything done, {run['again']:.0f} seconds.\n"
     )
 
