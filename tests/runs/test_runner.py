@@ -202,6 +202,17 @@ def test_a_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         run(images(), tmp_path / "run", workers=0)
 
 
+def test_results_of_other_data_are_not_replaced(image_run: RunDirectory) -> None:
+    recipe = image_run.recipe()
+    other = recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": "mnist"}), "files": {}})
+    before = stamps(image_run)
+    with pytest.raises(
+        DataError, match="holds the results of digits, and this recipe is about mnist.*another name"
+    ):
+        run(other, image_run.path, workers=0)
+    assert stamps(image_run) == before
+
+
 def test_two_arms_that_are_the_same_share_their_fits(tmp_path: Path) -> None:
     text = TABLE.replace("  - {name: Plain}", "  - {name: Plain}\n  - {name: plain}")
     done = run(parse(text), tmp_path, workers=0)

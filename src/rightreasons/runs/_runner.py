@@ -11,7 +11,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from rightreasons.core._errors import DataError
+from rightreasons.core._errors import DataError, RecipeError
 from rightreasons.recipes import Recipe, to_yaml
 from rightreasons.runs import _material as material
 from rightreasons.runs._choose import choose
@@ -77,11 +77,13 @@ def run(
 
     Raises:
         RecipeError: an arm that cannot run, found before anything is trained.
-        DataError: the directory cannot be written, a process died, or every trial of an arm failed.
+        DataError: the directory cannot be written or holds finished results of other data, a process died, or every
+            trial of an arm failed.
     """
     recipe = material.resolve(recipe)
-    rehearse(recipe, devices)
     to = RunDirectory(Path(directory))
+    _require_own(recipe, to)
+    rehearse(recipe, devices)
     to.clean()
     fits = plan(recipe)
     write_atomically(to.recipe_file, to_yaml(_with_versions(recipe, fits)))
@@ -106,6 +108,28 @@ def run(
         )
     _write_summary(recipe, to, fits, results, taken)
     return to
+
+
+def _require_own(recipe: Recipe, to: RunDirectory) -> None:
+    """Finished results are replaced by those of a changed recipe, not by those of another question."""
+    try:
+        earlier = to.recipe() if to.metrics_file.is_file() else recipe
+    except RecipeError:  # damaged, or of another version
+        return
+    if _question(earlier) != _question(recipe):
+        raise DataError(
+            f"{to.path} holds the results of {_question(earlier)}, and this recipe is about {_question(recipe)}. Give "
+            "the recipe another name, say where its results go (-o DIR), or remove that folder."
+        )
+
+
+def _question(recipe: Recipe) -> str:
+    """Which data, wherever they lie, and which label."""
+    of = recipe.data
+    label = " and ".join(
+        filter(None, [*([of.target] if isinstance(of.target, str) else of.target or ()), of.event])
+    )
+    return (of.name or Path(of.path or "").name) + (f" with the label {label}" if label else "")
 
 
 def _write_summary(
