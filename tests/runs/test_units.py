@@ -10,7 +10,6 @@ from rightreasons import data, tasks
 from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.recipes import parse
 from rightreasons.runs import plan
-from rightreasons.runs._plan import _training
 from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._rows import Parts
 from rightreasons.runs._units import Units
@@ -90,8 +89,6 @@ def test_where_they_make_no_sense_they_are_refused() -> None:
         Units.of(parse(text + "pretrained: {weights: w.safetensors}"), tasks.Regression(), rows)
 
 
-def test_fits_older_than_the_key_keep_their_names() -> None:
+def test_labels_in_other_units_make_other_fits() -> None:
     asked = parse(TABLE.replace("epochs: 3", "epochs: 3, standardise_labels: true"))
-    assert "standardise_labels" in _training(asked)
-    assert "standardise_labels" not in _training(parse(TABLE))
     assert not {fit.id for fit in plan(asked)} & {fit.id for fit in plan(parse(TABLE))}
