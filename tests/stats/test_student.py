@@ -143,12 +143,3 @@ def test_without_scipy_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.special", None)
     with pytest.raises(MissingExtraError, match=r'pip install "rightreasons\[train\]"'):
         mean_interval(A)
-
-
-def test_importing_needs_no_scipy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    for name in [name for name in sys.modules if name.startswith("rightreasons.stats")]:
-        monkeypatch.delitem(sys.modules, name)
-    import rightreasons.stats
-
-    assert rightreasons.stats.holm([0.5]) == [0.5]
