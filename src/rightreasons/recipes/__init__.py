@@ -17,10 +17,11 @@ from rightreasons.recipes._extras import require as _require
 
 _require("train", "pydantic", "yaml")
 
+from rightreasons.recipes._arms import Arm  # noqa: E402
 from rightreasons.recipes._draft import draft  # noqa: E402
 from rightreasons.recipes._json_schema import json_schema  # noqa: E402
 from rightreasons.recipes._override import override  # noqa: E402
 from rightreasons.recipes._read import parse, read, to_yaml, validate  # noqa: E402
-from rightreasons.recipes._schema import Arm, Recipe  # noqa: E402
+from rightreasons.recipes._schema import Recipe  # noqa: E402
 
 __all__ = ["Arm", "Recipe", "draft", "json_schema", "override", "parse", "read", "to_yaml", "validate"]

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import _names
-from rightreasons.recipes._schema import Arm, Recipe, TermOf
+from rightreasons.recipes._arms import Arm, TermOf
+from rightreasons.recipes._schema import Recipe
 
 _SHRINKING: Mapping[str, tuple[str, dict[str, str]]] = {
     "weight_l1": ("L1 of all weights", {"name": "weight_l1"}),

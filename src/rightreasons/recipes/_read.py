@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
+from rightreasons.recipes._arms import AttributionName
 from rightreasons.recipes._controls import expand
 from rightreasons.recipes._override import override
-from rightreasons.recipes._schema import AttributionName, Recipe
+from rightreasons.recipes._schema import Recipe
 from rightreasons.recipes._yaml import load
 
 

@@ -15,8 +15,8 @@ from rightreasons import attribution, data, tasks
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.recipes import Recipe
+from rightreasons.recipes._arms import AttributionName
 from rightreasons.recipes._read import attribution_named
-from rightreasons.recipes._schema import AttributionName
 from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, digest_of
 from rightreasons.runs._fit import arm_of, outputs_of, saved_model

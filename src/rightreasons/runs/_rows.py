@@ -9,8 +9,8 @@ from torch import Tensor
 from rightreasons import data
 from rightreasons.core._errors import DataError
 from rightreasons.recipes import Recipe
+from rightreasons.recipes._arms import Guidance
 from rightreasons.recipes._data import Data
-from rightreasons.recipes._schema import Guidance
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from rightreasons import attribution, data, priors, training
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import Arm, Recipe
 from rightreasons.recipes import _names as names
+from rightreasons.recipes._arms import AttributionName, TermOf
 from rightreasons.recipes._beliefs import Belief, Known, Wrong
-from rightreasons.recipes._schema import AttributionName, TermOf
 from rightreasons.runs._plan import seed_of
 from rightreasons.runs._rows import Parts, index_of, masks_of, parts, precise, rows_of
 

@@ -17,7 +17,8 @@ from rightreasons.data import DataSet
 from rightreasons.models import Trees
 from rightreasons.recipes import Arm, Recipe
 from rightreasons.recipes import _names as names
-from rightreasons.recipes._schema import PeerName, Pretrained
+from rightreasons.recipes._arms import PeerName
+from rightreasons.recipes._schema import Pretrained
 from rightreasons.runs import _material as material
 from rightreasons.runs._learned import learned_by
 from rightreasons.runs._plan import Fit
