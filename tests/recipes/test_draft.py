@@ -61,6 +61,14 @@ def test_numbers_that_are_names_are_no_features(table: Path) -> None:
     assert parse(draft(table, target="ill", drop=["who"], id="receipt_id")).data.id == "receipt_id"
 
 
+def test_a_named_set_needs_nothing_said() -> None:
+    text = draft("digits")
+    assert text.startswith("# digits, as `rightreasons init` found it.")
+    assert (parse(text).data.name, parse(text).model.name) == ("digits", "cnn")
+    with pytest.raises(DataError, match="target is for files of your own; the set digits is read as it is"):
+        draft("digits", target="number")
+
+
 def test_many_rows_take_fewer_epochs(tmp_path: Path) -> None:
     rows = torch.randn(50_000, generator=torch.Generator().manual_seed(0)).tolist()
     for count in (1000, 50_000):

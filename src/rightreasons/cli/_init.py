@@ -11,7 +11,10 @@ from rightreasons.core._errors import RecipeError
 
 def init(
     source: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A file, or a folder of images.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="PATH|NAME", help="A file, a folder of images, or the name of a set.", show_default=False
+        ),
     ],
     target: options.NewTarget = None,
     event: options.NewEvent = None,

@@ -70,13 +70,13 @@ def draft(
     decimal: str | None = None,
     folder: str | Path | None = None,
 ) -> str:
-    """A recipe, as YAML with comments, for a file or folder.
+    """A recipe, as YAML with comments, for a file, a folder or a named set.
 
     The file is read as training will read it. Columns that cannot be used as they are, such as names and free text,
     are listed under `drop`, each with the reason.
 
     Args:
-        path: as for `data.read`.
+        path: as for `data.read`, or the name of a set; of that nothing else needs saying.
         target: column of the label.
         event: column of the event, if the target is the time until it.
         id: column that names the rows.
@@ -96,6 +96,12 @@ def draft(
     asked = {"target": target, "event": event, "id": id, "group": group, "split": split, "size": size,
              "dates_since": dates_since, "separator": separator, "decimal": decimal}  # fmt: skip
     options = {key: value for key, value in asked.items() if value is not None}
+    if str(path) in data.names() and not Path(path).exists():
+        if options or drop:
+            raise DataError(
+                f"{next(iter(options), 'drop')} is for files of your own; the set {path} is read as it is."
+            )
+        return _text(str(path), data.load(str(path)), [f"  name: {path}"])
     columns = _Columns(dict.fromkeys(drop, "you asked for it"), {})
     try:
         found = data.read(path, **options, **columns.options())
@@ -113,7 +119,12 @@ def draft(
         )
     home = Path(path).resolve().parent if folder is None else Path(folder).resolve()
     where = Path(os.path.relpath(Path(path).resolve(), home)).as_posix()
-    return _text(where, path, found, options, columns)
+    reading = [
+        f"  path: {_yaml(where)} # relative to this file",
+        *(f"  {key}: {_yaml(value)}{_MEANING.get(key, '')}" for key, value in options.items()),
+        *(columns.lines() if "drop" in data.options(path) else []),
+    ]
+    return _text(where, found, reading)
 
 
 def _identifiers(path: str | Path, found: data.DataSet) -> dict[str, Any]:
@@ -178,24 +189,20 @@ _MEANING = {
 }
 
 
-def _text(
-    path: str, source: str | Path, found: data.DataSet, options: Mapping[str, Any], columns: _Columns
-) -> str:
+def _text(source: str, found: data.DataSet, reading: Sequence[str]) -> str:
     kind = _kind(found)
     rows = 0.6 * len(found)
     large = rows > _SMALL and found.labels != data.SURVIVAL
     batch = kind.batch_size or (256 if large else None)
     epochs = min(kind.epochs, max(5, round(_STEPS * (batch or rows) / rows)))
     lines = [
-        f"# {path}, as `rightreasons init` found it. Change what you know better, then:",
+        f"# {source}, as `rightreasons init` found it. Change what you know better, then:",
         "#   rightreasons train THIS_FILE",
         "# It trains each arm on every split, chooses weights on validation rows, and writes a page to runs/.",
         f"name: {_name(found.name)}",
         "",
         "data:",
-        f"  path: {_yaml(path)} # relative to this file",
-        *(f"  {key}: {_yaml(value)}{_MEANING.get(key, '')}" for key, value in options.items()),
-        *(columns.lines() if "drop" in data.options(source) else []),
+        *reading,
         *(f"  # {line}" for line in data.outline(found).splitlines()[1:2]),
         *_split_lines(found),
         "",
