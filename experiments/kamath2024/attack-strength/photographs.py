@@ -97,6 +97,6 @@ def study(say: Say) -> Row:
         "accuracy": right,
         "controls": tables.controls(found["random"], K, WINDOW),
         "strength": {arm: tables.described(results, K, WINDOW) for arm, results in found.items()},
-        "separation": tables.separation(found, ["top-k", "centre"], K, WINDOW),
+        **tables.separations(found, ["top-k", "centre"], K, WINDOW),
         "surrogate": tables.compared(ablated, DEFAULT),
     }

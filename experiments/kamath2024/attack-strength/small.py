@@ -117,6 +117,6 @@ def study(name: str, say: Say) -> Row:
         "accuracy": right,
         "controls": tables.controls(found["random"], K, WINDOW),
         "strength": {arm: tables.described(results, K, WINDOW) for arm, results in found.items()},
-        "separation": tables.separation(found, ["top-k", "LENS top-k", "centre"], K, WINDOW),
+        **tables.separations(found, ["top-k", "LENS top-k", "centre"], K, WINDOW),
     }
     return table | ({"surrogate": tables.compared(ablated, DEFAULT)} if ablated else {})

@@ -105,14 +105,24 @@ def _summaries(values: Mapping[str, Tensor]) -> Row:
     return {measure: summary(value) for measure, value in values.items()}
 
 
-def separation(found: Mapping[str, Results], attacks: list[str], k: int, window: int) -> dict[str, Row]:
+def separations(found: Mapping[str, Results], attacks: list[str], k: int, window: int) -> dict[str, Row]:
+    """How well each measure tells an attack from noise: the published walk, and corners of the ball."""
+    return {
+        "separation": separation(found, "random", attacks, k, window),
+        "separation from corners": separation(found, "random corners", attacks, k, window),
+    }
+
+
+def separation(
+    found: Mapping[str, Results], control: str, attacks: list[str], k: int, window: int
+) -> dict[str, Row]:
     """How well each measure tells an attack from a random perturbation of the same image, in the same ball.
 
     further: share of pairs in which the attacked map is further from the clean one; ties count half.
     gap: mean paired difference in units of its standard deviation.
     gap less top-k's: the difference of two such gaps, on the same images.
     """
-    before = measured(found["random"], k, window)
+    before = measured(found[control], k, window)
     table = {}
     for name in attacks:
         after = measured(found[name], k, window)
