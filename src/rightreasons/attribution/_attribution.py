@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._guard import Model
+from rightreasons.core._function import ScoreFunction
+from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs
 from rightreasons.core._score import Target
 
@@ -188,6 +189,14 @@ class Attribution(ABC):
             elif value != field.default:
                 shown.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def with_outputs(maps: Inputs, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
+    """Maps that came about elsewhere, explained: the model runs once for its outputs, nothing else is counted."""
+    with explaining(model, second_order=False) as network, torch.no_grad():
+        function = ScoreFunction(network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.chunk)
+        outputs = function.outputs_of_batch(function.points)
+    return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
 
 
 def refuse_graph(method: Attribution, instead: str) -> None:

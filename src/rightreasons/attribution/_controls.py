@@ -14,13 +14,12 @@ from rightreasons.attribution._attribution import (
     Attribution,
     Axioms,
     Call,
-    Evaluations,
     Explanation,
     refuse_graph,
+    with_outputs,
 )
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.core._function import ScoreFunction
-from rightreasons.core._guard import Model, explaining
+from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like, wide
 from rightreasons.core._score import Target
 
@@ -50,13 +49,7 @@ class Control(Attribution):
         return like(self.maps(parts, call.generator), inputs)
 
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
-        maps = self._maps(model, inputs, target, call)
-        with explaining(model, second_order=False) as network, torch.no_grad():
-            function = ScoreFunction(
-                network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.chunk
-            )
-            outputs = function.outputs_of_batch(function.points)
-        return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
+        return with_outputs(self._maps(model, inputs, target, call), model, inputs, target, call)
 
 
 @final

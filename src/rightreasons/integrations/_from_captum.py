@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rightreasons.attribution import Attribution, Axioms, Evaluations, Explanation
-from rightreasons.attribution._attribution import Call
+from rightreasons.attribution import Attribution, Axioms, Explanation
+from rightreasons.attribution._attribution import Call, with_outputs
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._function import Block, ScoreFunction
+from rightreasons.core._function import Block
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
 from rightreasons.core._score import Target
@@ -66,13 +66,7 @@ class FromCaptum(Attribution):
 
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
         """With outputs; what the algorithm itself evaluated is not counted."""
-        maps = self._maps(model, inputs, target, call)
-        with explaining(model, second_order=False) as network, torch.no_grad():
-            function = ScoreFunction(
-                network, inputs, target, model_kwargs=call.model_kwargs, chunk=call.chunk
-            )
-            outputs = function.outputs_of_batch(function.points)
-        return Explanation(maps, None, None, outputs, Evaluations(function.evaluations, 0))
+        return with_outputs(self._maps(model, inputs, target, call), model, inputs, target, call)
 
     def _attributed(
         self, model: Model, inputs: Inputs, target: Target, chunk: int | None, keywords: dict[str, Any]
