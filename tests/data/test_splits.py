@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightreasons.core._errors import DataError
-from rightreasons.data import DataSet, splits
+from rightreasons.data import SURVIVAL, DataSet, splits
+from rightreasons.data._splits import drawn
 
 Y = torch.tensor([0] * 80 + [1] * 20)
 
@@ -173,3 +174,22 @@ def test_survival_is_stratified_by_event():
     assert [int(event[part].sum()) for part in next(splits(data, 1, 30, 20))] == [6, 4, 10]
     with pytest.raises(DataError, match="All 100 labels are class 0"):
         splits(DataSet("d", data.x, y * torch.tensor([1.0, 0.0]), labels=("time", "event")), 1, 30, 20)
+
+
+def test_rows_are_drawn_by_class_wherever_they_lie() -> None:
+    y = torch.tensor([0] * 90 + [1] * 9 + [2])
+    rows = DataSet("sorted", torch.zeros(100, 1), y, classes=("a", "b", "c"))
+    found = drawn(rows, 20, seed=3)
+    assert torch.bincount(y[found]).tolist() == [17, 2, 1]  # 18, 1.8 and .2, but none is left out
+    assert len(found.unique()) == 20
+    assert torch.equal(found, drawn(rows, 20, seed=3))
+    assert not torch.equal(found, drawn(rows, 20, seed=4))
+    assert drawn(rows, 1000, seed=0).sort().values.tolist() == list(range(100))
+
+
+def test_rows_are_drawn_by_event_and_other_labels_by_chance() -> None:
+    event = (torch.arange(40) < 10).float()
+    lives = DataSet("s", torch.zeros(40, 1), torch.stack([torch.ones(40), event], 1), labels=SURVIVAL)
+    assert event[drawn(lives, 8, seed=0)].sum() == 2
+    numbers = DataSet("r", torch.zeros(40, 1), torch.arange(40.0))
+    assert drawn(numbers, 8, seed=0).max() > 8

@@ -339,6 +339,28 @@ class TestOwnNetworks:
         assert found["maps"].sum(1) == pytest.approx(expected, abs=1e-4)
 
     @pytest.mark.parametrize(
+        ("references", "said"),
+        [
+            ("d,c,b,a\n4,3,2,1\n8,7,6,5", "columns in another order: 'a' in one stands where 'd' stands in the other"),
+            ("a,b,c\n1,2,3\n5,6,7", "columns of other names: 'd' in one stands where nothing stands in the other"),
+            ("a,b,c,e\n1,2,3,4\n5,6,7,8", "columns of other names: 'd' in one stands where 'e'"),
+            ("a,b,c,d\n1,2,3,y\n5,6,7,z", "of 'd'"),
+        ],
+    )
+    def test_columns_of_data_and_references_must_stand_alike(
+        self, folder: Path, references: str, said: str
+    ) -> None:
+        fourth = ("x", "y") if "y" in references else (4, 8)
+        Path("x.csv").write_text("a,b,c,d\n" + f"1,2,3,{fourth[0]}\n" + f"5,6,7,{fourth[1]}\n")
+        Path("references.csv").write_text(references + "\n")
+        method = {"name": "expected_gradients", "samples": 8}
+        asked = replace(job(method=method, references="references.csv"), source="x.csv")
+        with pytest.raises(DataError, match=said):
+            runs.explain(asked, "maps.zarr")
+        alike = replace(asked, references="x.csv")
+        assert len(arrays(runs.explain(alike, "maps.zarr"))["maps"]) == 2
+
+    @pytest.mark.parametrize(
         ("ask", "said"),
         [
             ({"model": "number"}, "must return an nn.Module; got int"),

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from rightreasons.core._errors import DataError
-from rightreasons.runs import RunDirectory
+from rightreasons.recipes import parse
+from rightreasons.report import write
+from rightreasons.runs import RunDirectory, run
 from rightreasons.runs._maps import _by_word, _class_means, completeness, examples, of_inputs
 from tests.runs.kinds import NAMES, run_of
 
@@ -82,3 +84,22 @@ def test_saved_arrays_that_are_gone_are_said(tmp_path: Path) -> None:
     run.predictions_file("x").write_bytes(b"PK not a zip file")
     with pytest.raises(DataError, match=r"x\.npz is gone or damaged"):
         run.predictions("x")
+
+
+def test_a_file_sorted_by_class_is_explained_in_all_its_classes(tmp_path: Path) -> None:
+    rows = [f"{'abc'[i % 3]},{i},{i * 7 % 13},{'train' if i % 2 else 'test'}" for i in range(240)]
+    (tmp_path / "t.csv").write_text("label,x,z,part\n" + "\n".join(sorted(rows)))
+    done = run(
+        parse(
+            f"{{name: r, data: {{path: {tmp_path}/t.csv, target: label, split: part, validation: 0.3}}, "
+            "model: {name: mlp, hidden: [4]}, training: {epochs: 1}, explain: {rows: 30, attribution: gradient}, "
+            "arms: [{name: A}]}"
+        ),
+        tmp_path / "run",
+        workers=0,
+    )
+    found = done.maps(done.metrics()["arms"][0]["chosen"][0]["key"])
+    assert found["class_counts"].tolist() == [10, 10, 10]
+    assert np.abs(found["class_maps"]).sum(1).all()
+    page = write(done.path).read_text(encoding="utf-8")
+    assert "over 30 of 120 test rows (a 10, b 10, c 10)" in page

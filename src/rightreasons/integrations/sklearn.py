@@ -108,7 +108,10 @@ class AttributionPriorClassifier(ClassifierMixin, AttributionPriorEstimator):
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """(n, classes), probabilities in the order of `classes_`."""
+        """(n, classes), probabilities in the order of `classes_`.
+
+        With `sample_weight`, or weights in the task, they are those of the weighted rows, as elsewhere in scikit-learn.
+        """
         z = self._outputs(X)
         if len(self.classes_) > 2:
             return z.softmax(1).numpy()

@@ -71,7 +71,7 @@ class Explain(Strict):
 
     Attributes:
         attribution: the method.
-        rows: how many test rows.
+        rows: how many test rows, drawn by class.
         examples: how many of them the page shows.
         sets: a GMT file of sets of columns in which the features on top of a learned prior are looked for.
         relevant: the columns or features that matter, where that is known: names, or a text file with one on each line.

@@ -119,9 +119,19 @@ def _classes(source: Source) -> Section:
     )
 
 
+def _weights(source: Source) -> str:
+    """What is done about weights of classes, which overstate those that count more."""
+    if not source.weighed:
+        return ""
+    return (
+        " Classes count differently in the loss, which overstates those that count more; as in predictions, that is "
+        "taken out again: probabilities are those of classes as frequent as in training."
+    )
+
+
 def _forecasts(source: Source, arm: Mapping[str, Any]) -> list[Forecast]:
     saved = [source.predictions(arm, split) for split in range(source.metrics["splits"])]
-    return [forecast(source.task, each["outputs"], each["y"]) for each in saved]
+    return [forecast(source.task, source.unweighted(each), each["y"]) for each in saved]
 
 
 def reliability_figure(

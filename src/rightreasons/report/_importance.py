@@ -37,7 +37,6 @@ def section(source: Source) -> Section | None:
         )
         for arm in source.explained_arms
     }
-    rows = min(source.recipe.explain.rows, source.metrics["rows"]["test"])
     explained = f"Explained: {source.output}."
     parts = {
         "table": " Parts of one original column are added up first.",
@@ -47,8 +46,8 @@ def section(source: Source) -> Section | None:
         Text(source.explained),
         Figure(
             importance_figure(shares, source.features, source.styles, what),
-            f"Global attribution: mean magnitude over {rows} test rows, as a share of the total, mean over splits."
-            f"{parts} {explained}",
+            f"Global attribution: mean magnitude over {source.rows_explained}, as a share of the total, mean over "
+            f"splits.{parts} {explained}",
         ),
         Figure(
             lorenz_figure(shares, source.styles, what),

@@ -6,14 +6,18 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from rightreasons.recipes import Recipe
 from rightreasons.report._style import Look, looks
 from rightreasons.report._words import metric_name
 from rightreasons.runs import RunDirectory
+from rightreasons.runs._material import task_of, weighed
 
 Kind = Literal["table", "images", "sequences", "text", "numbers"]
 Arrays = dict[str, np.ndarray]
+_NAMED = 12
+"""Classes that are listed by name in a sentence."""
 
 _MAPS_OF: Mapping[Kind, str] = {
     "table": "row", "images": "image", "sequences": "sequence", "text": "text", "numbers": "row",
@@ -120,6 +124,19 @@ class Source:
         """Outputs on test rows of the fit an arm chose on a split."""
         return self._arrays("predictions", arm, split)
 
+    @property
+    def weighed(self) -> bool:
+        """Whether classes or labels count differently in the loss."""
+        fields = self.recipe.task.fields if self.recipe.task else {}
+        return bool(fields.get("weights") or fields.get("positive_weights"))
+
+    def unweighted(self, saved: Arrays) -> np.ndarray:
+        """Outputs of a predictions file, the effect of class weights taken out."""
+        if not self.weighed:
+            return saved["outputs"]
+        task: Any = weighed(task_of(self.recipe), saved)
+        return task.unweighted(torch.from_numpy(saved["outputs"])).numpy()
+
     def _arrays(self, what: str, arm: Mapping[str, Any], split: int) -> Arrays:
         place = what, arm["chosen"][split]["key"]
         if place not in self._read:
@@ -140,6 +157,26 @@ class Source:
         if self.task == "survival":
             return "the log-hazard, the network’s only output: above zero means more risk"
         return "the predicted value, the network’s only output"
+
+    @property
+    def rows_explained(self) -> str:
+        """How many test rows are explained, and of classes how many of each, fewest to most over the splits."""
+        saved = [self.maps(self.explained_arms[0], split)["y"] for split in range(self.metrics["splits"])]
+        counted = f"{len(saved[0])} of {self.metrics['rows']['test']} test rows"
+        if self.task == "survival":
+            names, labels = ("without the event", "with it"), [y[:, 1] for y in saved]
+        elif self.task in ("binary", "multiclass"):
+            names, labels = self.outputs, saved
+        else:
+            return counted
+        counts = np.stack([np.bincount(y.astype(np.int64), minlength=len(names)) for y in labels])
+        low, high = counts.min(0), counts.max(0)
+        if len(names) > _NAMED:
+            return f"{counted}, {low.min()} to {high.max()} of each class"
+        listed = (
+            f"{name} {a}" + (f" to {b}" if b > a else "") for name, a, b in zip(names, low, high, strict=True)
+        )
+        return f"{counted} ({', '.join(listed)})"
 
     @property
     def explained(self) -> str:

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from rightreasons import data
 from rightreasons.runs._files import RunDirectory
-from rightreasons.runs._load import load
+from rightreasons.runs._load import Trained, load
 
 Table = dict[str, list[Any]]
+_NO_METRICS = ("arm", "split", "of", "rows", "seen")
 
 
 def evaluate(
@@ -23,7 +24,8 @@ def evaluate(
 ) -> Table:
     """Metrics of the chosen network of every arm and split on rows with known labels.
 
-    Rows of the training data would flatter the networks; nothing here can tell whether there are any.
+    Rows that a network was trained on or chosen by flatter it. They are known by digests of inputs and label, which
+    the run keeps; where there are any, the other rows are measured apart.
 
     Args:
         run: a finished run directory.
@@ -33,7 +35,9 @@ def evaluate(
         trust: run the code that the run's recipe names.
         code: folder that such code is imported from.
 
-    Returns: columns arm, split, rows, and one for each metric; a row for each network.
+    Returns: columns arm, split, of ("all rows", or "new rows", those that training has not seen), rows, seen (how many
+        of them training has seen), and one for each metric; a row for each network, and a second one if it has seen
+        some of the rows but not all.
 
     Raises: DataError and RecipeError as `load` and `Trained.read`.
     """
@@ -43,26 +47,49 @@ def evaluate(
         for split in range(metrics["splits"]):
             trained = load(run, arm=arm["name"], split=split, trust=trust, code=code)
             found = trained.read(source, target=target, unseen=unseen)
-            rows.append({"arm": arm["name"], "split": split, "rows": len(found), **trained.evaluate(found)})
+            rows += _measured(trained, found)
     return {key: [row[key] for row in rows] for key in rows[0]}
 
 
+def _measured(trained: Trained, rows: data.DataSet) -> list[dict[str, Any]]:
+    """Metrics of one network on all rows, and on those that its training has not seen."""
+    seen = trained.seen(rows)
+    parts = {"all rows": rows}
+    if bool(seen.any()) and not bool(seen.all()):
+        parts["new rows"] = rows.rows((~seen).nonzero().flatten())
+    return [
+        {"arm": trained.arm, "split": trained.split, "of": of, "rows": len(part)}
+        | {"seen": int(seen.sum()) if of == "all rows" else 0, **trained.evaluate(part)}
+        for of, part in parts.items()
+    ]
+
+
 def evaluation_text(found: Table) -> str:
-    """One line for each arm: mean and range over the splits' networks."""
-    metrics = [key for key in found if key not in ("arm", "split", "rows")]
+    """One line for each arm: mean and range over the splits' networks; rows that training has not seen apart."""
+    parts = [_text(found, of) for of in dict.fromkeys(found["of"])]
+    seen = [n for n, of in zip(found["seen"], found["of"], strict=True) if of == "all rows"]
+    if not any(seen):
+        return parts[0]
+    some = f"{max(seen)}" if min(seen) == max(seen) else f"{min(seen)} to {max(seen)}"
+    note = (
+        f"{some} of {found['rows'][0]} rows were trained on or chosen by: scores of all rows are flattered."
+    )
+    rest = " All are known: use rows from elsewhere." if len(parts) == 1 else " The others apart:\n"
+    return "\n".join([parts[0], note + rest + "".join(parts[1:])])
+
+
+def _text(found: Table, of: str) -> str:
+    metrics = [key for key in found if key not in _NO_METRICS]
     width = max(len("arm"), *(len(arm) for arm in found["arm"]))
     lines = [f"{'arm':{width}}  " + "  ".join(f"{name:>33}" for name in metrics)]
+    where = [i for i, each in enumerate(found["of"]) if each == of]
     for arm in dict.fromkeys(found["arm"]):
-        own = [i for i, each in enumerate(found["arm"]) if each == arm]
-        cells = []
-        for name in metrics:
-            values = [found[name][i] for i in own]
-            cells.append(f"{_range(values):>33}")
+        own = [i for i in where if found["arm"][i] == arm]
+        cells = [f"{_range([found[name][i] for i in own]):>33}" for name in metrics if own]
         lines.append(f"{arm:{width}}  " + "  ".join(cells))
-    splits = len(set(found["split"]))
-    lines.append(
-        f"{found['rows'][0]} rows; mean [least, most] of {splits} network{'s' * (splits > 1)} an arm"
-    )
+    splits, rows = len({found["split"][i] for i in where}), {found["rows"][i] for i in where}
+    counted = f"{min(rows)} rows" if len(rows) == 1 else f"{min(rows)} to {max(rows)} rows"
+    lines.append(f"{counted}; mean [least, most] of {splits} network{'s' * (splits > 1)} an arm")
     return "\n".join(lines)
 
 

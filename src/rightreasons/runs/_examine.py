@@ -14,13 +14,15 @@ from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, npz, to_json, write_atomically
 from rightreasons.runs._fit import arm_of, judge, outputs_of, saved_model
 from rightreasons.runs._maps import explained, unexplained
+from rightreasons.runs._material import class_weights
 from rightreasons.runs._plan import Fit, seed_of
+from rightreasons.runs._rows import Parts, digests_of
 from rightreasons.runs._rows import parts as parts_of
 from rightreasons.runs._terms import attribution_of
 from rightreasons.runs._ways import way_of
 
 _KINDS: tuple[Literal["gaussian", "salt_and_pepper"], ...] = ("gaussian", "salt_and_pepper")
-_FORM = 2
+_FORM = 3
 """Raised whenever other things are measured or kept: older results are then measured anew."""
 
 
@@ -33,13 +35,14 @@ def key_of(recipe: Recipe, fit: Fit) -> str:
 
 def examine(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     """Measure, save the maps, then the result: a result on disk means that all is measured."""
-    parts, task = parts_of(recipe, fit.split), material.task_of(recipe)
+    parts = parts_of(recipe, fit.split)
+    task = material.task_of(recipe, parts.train)
     form = material.Form.of(parts.train, task)
     model = saved_model(recipe, fit.arm, fit.weight, form, run.model_file(fit.id))
     if way_of(arm_of(recipe, fit.arm)).explains:
         method = attribution_of(recipe.explain.attribution, parts.train.x)
-        draws = torch.Generator().manual_seed(seed_of(recipe.seed, "explain", fit.split))
-        attributed, maps = explained(recipe, model, task, method, parts.test, draws)
+        seed = seed_of(recipe.seed, "explain", fit.split)
+        attributed, maps = explained(recipe, model, task, method, parts.test, seed)
     else:
         attributed, maps = unexplained(parts.test)
     outputs = outputs_of(model, parts.test.x)
@@ -52,7 +55,9 @@ def examine(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     }
     key = key_of(recipe, fit)
     write_atomically(run.maps_file(key), npz(maps))
-    write_atomically(run.predictions_file(key), npz(_predictions(outputs, parts.test)))
+    write_atomically(
+        run.predictions_file(key), npz(_predictions(outputs, parts.test) | _of_training(model, task, parts))
+    )
     write_atomically(run.examined_file(key), to_json(result, indent=None))
 
 
@@ -60,6 +65,22 @@ def _predictions(outputs: Tensor, test: data.DataSet) -> dict[str, np.ndarray]:
     """Raw outputs on all test rows, with their labels, and names if they have any."""
     named = {"ids": np.array(test.ids)} if test.ids else {}
     return {"outputs": outputs.numpy(), "y": test.y.numpy(), **named}
+
+
+def _of_training(model: nn.Module, task: tasks.Task, parts: Parts) -> dict[str, np.ndarray]:
+    """What using the network needs to know of the rows it was trained on, when they are no longer there."""
+    known = {"seen": np.unique(np.concatenate([digests_of(parts.train), digests_of(parts.validation)]))}
+    weights = class_weights(task)
+    if weights is not None:
+        known["class_weights"] = np.array(weights)
+    if isinstance(task, tasks.Survival):
+        baseline = tasks.Baseline.fit(outputs_of(model, parts.train.x), parts.train.y)
+        known |= {
+            "baseline_times": baseline.times.numpy(),
+            "baseline_log_hazard": baseline.log_hazard.numpy(),
+            "longest": np.array(baseline.last),
+        }
+    return known
 
 
 def _under_noise(

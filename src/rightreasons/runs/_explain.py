@@ -5,6 +5,7 @@ import inspect
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,9 +105,10 @@ class Work:
         self.known = None  # f at the references
         self.chunk: int | None = None
         size = job.rows
-        if size is None:
+        if size is None or job.references is not None:
             first = self._pieces(1).take(0)
-            size = max(FEWEST, min(MOST, NUMBERS // max(1, first.x[0].numel())))
+            _require_alike(job, first)
+            size = size or max(FEWEST, min(MOST, NUMBERS // max(1, first.x[0].numel())))
         self.pieces = self._pieces(size)
 
     def _pieces(self, size: int) -> Pieces:
@@ -272,6 +274,37 @@ def _method(job: Job, trained: Trained | None) -> attribution.Attribution:
     if job.references is None:
         raise InputError(f"{found.name} needs rows to compare with: references=FILE (--references FILE).")
     return attribution_of(found, data.read(job.references, **_options(job)).x)
+
+
+def _require_alike(job: Job, rows: data.DataSet) -> None:
+    """A network of one's own takes numbers by position, so columns, levels and words must stand alike in both files.
+
+    Raises: DataError if references and data name them, and not alike.
+    """
+    if job.references is None:
+        return
+    references = data.read(job.references, **_options(job))
+    for what, ours, theirs in (
+        ("column", rows.feature_names, references.feature_names),
+        ("word", rows.vocabulary, references.vocabulary),
+        *(
+            (f"level of {a.name!r}", a.levels, b.levels)
+            for a, b in zip(rows.columns, references.columns, strict=False)
+        ),
+    ):
+        if ours == theirs or not ours or not theirs:
+            continue
+        a, b = next(pair for pair in zip_longest(ours, theirs) if pair[0] != pair[1])
+        kind = "in another order" if sorted(ours) == sorted(theirs) else "of other names"
+        raise DataError(
+            f"{job.source} and {job.references} have {what}s {kind}: {_or_none(a)} in one stands where {_or_none(b)} "
+            "stands in the other, and a network of your own takes them by position. Write both in the order of its "
+            "training."
+        )
+
+
+def _or_none(name: str | None) -> str:
+    return "nothing" if name is None else repr(name)
 
 
 def _names(reading: Mapping[str, Any], trained: Trained | None, labelled: bool) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """A trained network, out of its run directory, with all that is needed to use it."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from typing import Any, Literal, final
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from rightreasons import attribution, data, tasks
@@ -20,7 +22,7 @@ from rightreasons.recipes._read import attribution_named
 from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, digest_of
 from rightreasons.runs._fit import arm_of, outputs_of, saved_model
-from rightreasons.runs._rows import Parts
+from rightreasons.runs._rows import Parts, digests_of
 from rightreasons.runs._rows import parts as parts_of
 from rightreasons.runs._terms import attribution_of
 from rightreasons.runs._ways import way_of
@@ -44,6 +46,7 @@ class Trained:
         task: what its outputs mean.
         preprocessing: how a table becomes its inputs; None for other data.
         about: what the data were, as in metrics.json.
+        key: under which what was measured of it is kept.
     """
 
     run: RunDirectory
@@ -54,6 +57,15 @@ class Trained:
     task: tasks.Task
     preprocessing: data.Preprocessing | None
     about: dict[str, Any]
+    key: str
+
+    @cached_property
+    def kept(self) -> dict[str, np.ndarray]:
+        """What was kept of its training: digests of the rows it has seen, weights of classes, the baseline hazard.
+
+        Raises: DataError if the file is gone or damaged.
+        """
+        return self.run.predictions(self.key)
 
     @cached_property
     def parts(self) -> Parts:
@@ -112,6 +124,7 @@ class Trained:
         bounds = self.recipe.data.bounds
         if bounds is not None and found.bounds is not None and found.bounds != bounds:
             found = data.rescale(found, bounds)
+        found = self._as_named(found)
         if self.preprocessing is not None:
             if not found.columns:
                 raise DataError(
@@ -125,6 +138,27 @@ class Trained:
                 f"{_FORM}"
             )
         return found
+
+    def _as_named(self, found: data.DataSet) -> data.DataSet:
+        """Classes numbered as in training; words must stand for the same numbers already.
+
+        Raises: DataError for a class that training did not have, or other words.
+        """
+        words = tuple(self.about["vocabulary"])
+        if words and found.vocabulary and found.vocabulary != words:
+            raise DataError(
+                f"Numbers stand for other words in {found.name!r} than in the training of {self.run.path}. {_FORM}"
+            )
+        ours, theirs = self.classes, found.classes
+        if not ours or not theirs or ours == theirs or not found.labelled:
+            return found
+        new = [name for name in theirs if name not in ours]
+        if new:
+            raise DataError(
+                f"{found.name!r} has the class {new[0]!r}, which training did not have. {did_you_mean(new[0], ours)}"
+            )
+        number = torch.tensor([ours.index(name) for name in theirs], dtype=found.y.dtype)
+        return replace(found, y=number[found.y], classes=ours)
 
     def method(
         self, named: str | Mapping[str, Any] | AttributionName | None = None
@@ -150,17 +184,62 @@ class Trained:
         needs_rows = named.fields.get("references") == "train"
         return attribution_of(named, self.parts.train.x if needs_rows else torch.empty(0))
 
-    def predict(self, rows: data.DataSet) -> dict[str, list[Any]]:
+    def predict(self, rows: data.DataSet, *, times: Sequence[float] = ()) -> dict[str, list[Any]]:
         """What it says about each row, in columns: the rows' ids if they have any, then as `tasks.predictions`.
+
+        Of survival also the median and S(t), with the baseline hazard of the training rows, see `tasks.Baseline`.
 
         Args:
             rows: as `read` returns them.
+            times: at which survival is predicted; none: the quartiles of the times of events in training.
+
+        Raises: InputError for times of another task, or beyond the longest observation in training.
         """
         ids: dict[str, list[Any]] = {"id": list(rows.ids)} if rows.ids else {}
-        return ids | tasks.predictions(self.task, self.outputs(rows.x), self.outputs_named)
+        outputs = self.outputs(rows.x)
+        found = ids | tasks.predictions(self._weighed, outputs, self.outputs_named)
+        if isinstance(self.task, tasks.Survival):
+            return found | self.baseline.predictions(outputs, times)
+        if times:
+            raise InputError(
+                f"times are for survival; {self.run.path} is about another task. Leave times out."
+            )
+        return found
+
+    @property
+    def baseline(self) -> tasks.Baseline:
+        """Baseline hazard of a survival network, of its training rows.
+
+        Raises: DataError if the run is of an earlier version, which kept none.
+        """
+        times, hazard = (torch.from_numpy(self._kept(f"baseline_{each}")) for each in ("times", "log_hazard"))
+        return tasks.Baseline(times, hazard, float(self._kept("longest")))
+
+    @property
+    def _weighed(self) -> tasks.Task:
+        """The task, with the weights that balanced classes had in training."""
+        asked = self.recipe.task.fields if self.recipe.task else {}
+        return material.weighed(self.task, self.kept) if "balanced" in asked.values() else self.task
+
+    def _kept(self, name: str) -> np.ndarray:
+        if name not in self.kept:
+            raise DataError(
+                f"{self.run.predictions_file(self.key)} holds no {name!r}: an earlier version made it. Run the recipe "
+                "again."
+            )
+        return self.kept[name]
+
+    def seen(self, rows: data.DataSet) -> Bool[Tensor, " N"]:
+        """Which rows, as `read` returns them, it was trained on or chosen by: those with the same inputs and label.
+
+        Raises: DataError if the run is of an earlier version, which kept no digests of its rows.
+        """
+        return torch.from_numpy(np.isin(digests_of(rows), self._kept("seen")))
 
     def evaluate(self, rows: data.DataSet) -> dict[str, float]:
         """The task's metrics on rows with known labels, as `read` returns them.
+
+        Rows that it was trained on flatter it; `seen` says which these are.
 
         Raises: DataError if the labels are not known.
         """
@@ -169,7 +248,7 @@ class Trained:
                 f"{rows.name!r} has no labels to compare with. Say which column they are in: target=COLUMN "
                 "(--target), or use predict."
             )
-        return self.task.metrics(self.outputs(rows.x), rows.y)
+        return self._weighed.metrics(self.outputs(rows.x), rows.y)
 
     def outputs(self, x: Tensor) -> Tensor:
         """Outputs of the network in eval mode, in pieces of bounded memory; x as `read` returns it."""
@@ -236,6 +315,7 @@ def load(
         material.task_of(recipe),
         _preprocessing(directory, split),
         about,
+        chosen["key"],
     )
 
 

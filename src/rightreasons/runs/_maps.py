@@ -21,6 +21,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from rightreasons import attribution, data, priors, tasks
+from rightreasons.data._splits import drawn
 from rightreasons.recipes import Recipe
 from rightreasons.runs._fit import outputs_of
 
@@ -37,11 +38,12 @@ def explained(
     task: tasks.Task,
     method: Any,
     test: data.DataSet,
-    draws: torch.Generator,
+    seed: int,
 ) -> tuple[dict[str, Any], Kept]:
-    """Figures for the summary, and the arrays that are saved."""
+    """Figures for the summary, and the arrays that are saved; the seed decides rows and draws."""
     started = perf_counter()
-    rows = _rows(test, recipe)
+    rows = _rows(test, recipe, seed)
+    draws = torch.Generator().manual_seed(seed)
     x, y = test.x[rows], test.y[rows]
     target = task.explained(y)
     explanation = _explanation(method, model, x, target, draws)
@@ -77,11 +79,12 @@ def unexplained(test: data.DataSet) -> tuple[dict[str, Any], Kept]:
     return {"explained_rows": 0, "explain_seconds": 0.0, **nothing, **named}, {"rows": np.zeros(0, np.int64)}
 
 
-def _rows(test: data.DataSet, recipe: Recipe) -> Int64[Tensor, " n"]:
-    """Which test rows are explained: the examples that are shown come first."""
-    shown = torch.arange(0) if test.columns else examples(test.y, recipe.explain.examples)
-    others = torch.ones(len(test), dtype=torch.bool).index_fill(0, shown, False).nonzero()[:, 0]
-    return torch.cat([shown, others])[: max(recipe.explain.rows, len(shown))]
+def _rows(test: data.DataSet, recipe: Recipe, seed: int) -> Int64[Tensor, " n"]:
+    """Which test rows are explained, drawn by class: the examples that are shown, then the others as they lie."""
+    examples_shown = 0 if test.columns else recipe.explain.examples
+    found = drawn(test, max(recipe.explain.rows, examples_shown), seed)
+    shown = found[examples(test.y[found], examples_shown)]
+    return torch.cat([shown, found[~torch.isin(found, shown)].sort().values])
 
 
 def examples(y: Shaped[Tensor, "..."], count: int) -> Int64[Tensor, " n"]:

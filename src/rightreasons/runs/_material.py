@@ -1,9 +1,11 @@
 """From a recipe to what is trained: task, model, terms."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from rightreasons import data, models, tasks
@@ -71,6 +73,23 @@ def task_of(recipe: Recipe, train: data.DataSet | None = None) -> tasks.Task:
     weighed = {key: None for key, value in named.fields.items() if value == "balanced"}
     task = tasks.build(named.name, named.fields | weighed)
     return tasks.balanced(task, train.y) if weighed and train is not None else task
+
+
+_WEIGHTS = ("weights", "positive_weights")
+"""Fields in which tasks with classes, and with labels, hold how much each counts in the loss."""
+
+
+def class_weights(task: tasks.Task) -> tuple[float, ...] | None:
+    """How much each class, or label, counts in the loss; None if all count alike."""
+    return next((getattr(task, name) for name in _WEIGHTS if getattr(task, name, None) is not None), None)
+
+
+def weighed(task: tasks.Task, saved: Mapping[str, np.ndarray]) -> tasks.Task:
+    """The task with the class weights that a network was trained with, as its predictions file holds them."""
+    if "class_weights" not in saved or not (is_dataclass(task) and not isinstance(task, type)):
+        return task
+    name = next(each for each in _WEIGHTS if hasattr(task, each))
+    return replace(task, **{name: tuple(saved["class_weights"].tolist())})
 
 
 @dataclass(frozen=True)

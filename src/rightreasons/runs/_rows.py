@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 
+import numpy as np
 from torch import Tensor
 
 from rightreasons import data
@@ -37,6 +39,17 @@ def parts(recipe: Recipe, split: int) -> Parts:
     Raises: DataError if the split cannot be made.
     """
     return _parts(_located(recipe).model_dump_json(exclude={"splits"}), recipe.seed, split)
+
+
+def digests_of(rows: data.DataSet) -> np.ndarray:
+    """A number for each row that only rows with the same inputs and label share: of what the model sees, (N,) uint64.
+
+    Cost: a hash of each row.
+    """
+    columns = [each.reshape(len(rows), -1) for each in (rows.x, rows.y.double())]
+    raw = [(each + 0).contiguous().numpy().view(np.uint8) for each in columns]  # -0. becomes 0.
+    hashes = [blake2b(x.tobytes() + y.tobytes(), digest_size=8).digest() for x, y in zip(*raw, strict=True)]
+    return np.frombuffer(b"".join(hashes), dtype="<u8").astype(np.uint64)
 
 
 def precise(x: Tensor, recipe: Recipe) -> Tensor:

@@ -11,6 +11,7 @@ tensor([0, 1])
 """
 
 from rightreasons.tasks._balanced import balanced
+from rightreasons.tasks._baseline import Baseline
 from rightreasons.tasks._binary import Binary
 from rightreasons.tasks._custom import Custom, task_from
 from rightreasons.tasks._multiclass import MultiClass
@@ -22,6 +23,7 @@ from rightreasons.tasks._survival import Survival
 from rightreasons.tasks._task import Task
 
 __all__ = [
+    "Baseline",
     "Binary",
     "Custom",
     "MultiClass",

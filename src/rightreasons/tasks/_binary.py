@@ -1,5 +1,6 @@
 """Yes/no labels from one logit."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +24,8 @@ class Binary:
     """Labels 0 or 1 from one logit z per row, P(y = 1) = sigmoid(z).
 
     loss = sum_i w_{y_i} [log(1 + exp z_i) - y_i z_i] / sum_i w_{y_i}.
+
+    With weights, z > 0 decides as if every class counted by its weight, and `unweighted` gives probabilities.
 
     Cost: one pass over B numbers. Outputs and labels may each be (B,) or (B, 1); both are viewed as (B,), so
     they never broadcast against each other. Labels may be bool, integer or floating; all but 0 and 1 is refused.
@@ -57,12 +60,26 @@ class Binary:
         row_weights = torch.where(y == 1, self.weights[1], self.weights[0]).to(z.dtype)
         return (row_weights * rows).sum() / row_weights.sum()
 
+    def unweighted(self, outputs: Float[Tensor, "B *one"]) -> Float[Tensor, "B *one"]:
+        """z - log(w_1 / w_0), whose sigmoid is P(y = 1) where classes are as frequent as in training.
+
+        The loss is least where the odds of z are w_1 / w_0 times the true odds, so weights inflate probabilities by
+        exactly that.
+
+        >>> task = Binary(weights=(1.0, 4.0))
+        >>> task.unweighted(torch.tensor([4.0]).log()).sigmoid()
+        tensor([0.5000])
+        """
+        if self.weights is None:
+            return outputs
+        return outputs - math.log(self.weights[1] / self.weights[0])
+
     def explained(self, y: Shaped[Tensor, "..."]) -> None:
         """None: the model has one output, whatever the label."""
         return None
 
     def metrics(self, outputs: Shaped[Tensor, "..."], y: Shaped[Tensor, "..."]) -> dict[str, float]:
-        """`auc` (NaN if a class is missing), `accuracy` of z > 0, and unweighted `log_loss` in nats.
+        """`auc` (NaN if a class is missing), `accuracy` of z > 0, and `log_loss` of the `unweighted` z in nats.
 
         All are NaN when an output is not finite.
         """
@@ -73,7 +90,7 @@ class Binary:
         return {
             "auc": auc(z, positive),
             "accuracy": float(((z > 0) == positive).double().mean()),
-            "log_loss": float(F.binary_cross_entropy_with_logits(z.double(), y.double())),
+            "log_loss": float(F.binary_cross_entropy_with_logits(self.unweighted(z.double()), y.double())),
         }
 
     @staticmethod

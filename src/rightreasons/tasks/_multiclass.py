@@ -54,12 +54,19 @@ class MultiClass:
         weights = None if self.weights is None else outputs.new_tensor(self.weights)
         return F.cross_entropy(outputs, y, weight=weights)
 
+    def unweighted(self, outputs: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
+        """z_c - log w_c, whose softmax are the probabilities where classes are as frequent as in training.
+
+        The loss is least where softmax(z)_c is proportional to w_c times the true probability of c.
+        """
+        return outputs if self.weights is None else outputs - outputs.new_tensor(self.weights).log()
+
     def explained(self, y: Shaped[Tensor, " B"]) -> Int64[Tensor, " B"]:
         """The label itself: the logit of the true class is explained."""
         return class_indices(y, self.classes)
 
     def metrics(self, outputs: Shaped[Tensor, "..."], y: Shaped[Tensor, "..."]) -> dict[str, float]:
-        """`accuracy` of the largest logit (the first of equals), unweighted `log_loss` in nats.
+        """`accuracy` of the largest logit (the first of equals), `log_loss` of the `unweighted` outputs in nats.
 
         Both are NaN when an output is not finite.
         """
@@ -69,7 +76,7 @@ class MultiClass:
             return {"accuracy": NAN, "log_loss": NAN}
         return {
             "accuracy": float((outputs.argmax(1) == y).double().mean()),
-            "log_loss": float(F.cross_entropy(outputs.double(), y)),
+            "log_loss": float(F.cross_entropy(self.unweighted(outputs.double()), y)),
         }
 
     def _indices(self, outputs: Tensor, y: Tensor) -> Tensor:

@@ -57,6 +57,12 @@ class MultiLabel:
         weights = None if self.positive_weights is None else outputs.new_tensor(self.positive_weights)
         return F.binary_cross_entropy_with_logits(outputs, y, pos_weight=weights)
 
+    def unweighted(self, outputs: Float[Tensor, "B L"]) -> Float[Tensor, "B L"]:
+        """z_l - log p_l, whose sigmoid is P(y_l = 1) where labels are as frequent as in training."""
+        if self.positive_weights is None:
+            return outputs
+        return outputs - outputs.new_tensor(self.positive_weights).log()
+
     def explained(self, y: Shaped[Tensor, "B L"]) -> Int64[Tensor, " B"]:
         """One label for each row: of those it carries, rows take them in turn; of all, if it carries none.
 
@@ -74,7 +80,7 @@ class MultiLabel:
         return is_turn.to(torch.int64).argmax(1)
 
     def metrics(self, outputs: Shaped[Tensor, "..."], y: Shaped[Tensor, "..."]) -> dict[str, float]:
-        """`auc` averaged over labels with both a 0 and a 1, `accuracy` over all entries, `log_loss` in nats.
+        """`auc` averaged over labels with both a 0 and a 1, `accuracy` over all entries, `unweighted` `log_loss`.
 
         All are NaN when an output is not finite; `auc` is NaN when no label has both values.
         """
@@ -87,7 +93,9 @@ class MultiLabel:
         return {
             "auc": sum(known) / len(known) if known else NAN,
             "accuracy": float(((outputs > 0) == (y == 1)).double().mean()),
-            "log_loss": float(F.binary_cross_entropy_with_logits(outputs.double(), y.double())),
+            "log_loss": float(
+                F.binary_cross_entropy_with_logits(self.unweighted(outputs.double()), y.double())
+            ),
         }
 
     def _targets(self, outputs: Tensor, y: Tensor) -> Tensor:

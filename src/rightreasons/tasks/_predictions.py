@@ -18,6 +18,9 @@ from rightreasons.tasks._survival import Survival
 def predictions(task: Any, outputs: Float[Tensor, "B *C"], names: Sequence[str] = ()) -> dict[str, list[Any]]:
     """Named columns, one entry per row.
 
+    Probabilities are those of classes as frequent as in training: loss weights of the task, under which a network
+    overstates classes that count more, are taken out again. What is predicted is the class that wins with them.
+
     | task        | columns                                                                     |
     |-------------|-----------------------------------------------------------------------------|
     | binary      | predicted, p(name) of both classes: sigmoid of the output                   |
@@ -25,7 +28,7 @@ def predictions(task: Any, outputs: Float[Tensor, "B *C"], names: Sequence[str] 
     | multi-label | p(name) of each label                                                       |
     | regression  | predicted, in the label's units                                             |
     | survival    | log hazard, relative to other rows: only differences and the order mean     |
-    |             | something                                                                   |
+    |             | something; `Baseline` has survival and its median                           |
     | any other   | output 0, output 1, ...                                                     |
 
     Args:
@@ -44,8 +47,9 @@ def predictions(task: Any, outputs: Float[Tensor, "B *C"], names: Sequence[str] 
 @predictions.register
 def _binary(task: Binary, outputs: Tensor, names: Sequence[str] = ()) -> dict[str, list[Any]]:
     names = names or ("0", "1")
-    p = outputs.double().flatten().sigmoid()
-    likely = [names[int(each > 0.5)] for each in p]
+    z = outputs.double().flatten()
+    p = task.unweighted(z).sigmoid()
+    likely = [names[int(each > 0)] for each in z]
     return {"predicted": likely, f"p({names[0]})": (1 - p).tolist(), f"p({names[1]})": p.tolist()}
 
 
@@ -53,14 +57,14 @@ def _binary(task: Binary, outputs: Tensor, names: Sequence[str] = ()) -> dict[st
 def _multiclass(task: MultiClass, outputs: Tensor, names: Sequence[str] = ()) -> dict[str, list[Any]]:
     names = names or [str(i) for i in range(outputs.shape[1])]
     likely = [names[int(i)] for i in outputs.argmax(1)]
-    p = outputs.double().softmax(1)
+    p = task.unweighted(outputs.double()).softmax(1)
     return {"predicted": likely} | {f"p({name})": p[:, i].tolist() for i, name in enumerate(names)}
 
 
 @predictions.register
 def _multilabel(task: MultiLabel, outputs: Tensor, names: Sequence[str] = ()) -> dict[str, list[Any]]:
     names = names or [str(i) for i in range(outputs.shape[1])]
-    p = outputs.double().sigmoid()
+    p = task.unweighted(outputs.double()).sigmoid()
     return {f"p({name})": p[:, i].tolist() for i, name in enumerate(names)}
 
 

@@ -44,7 +44,7 @@ class Survival:
 
     def loss(self, outputs: Shaped[Tensor, "..."], y: Shaped[Tensor, "..."]) -> Float[Tensor, ""]:
         """Minus the log partial likelihood per event; see the class for the formula and what is refused."""
-        f, time, event = self._columns(outputs, y)
+        f, time, event = self.columns(outputs, y)
         return _partial_likelihood(f, time, event)
 
     def explained(self, y: Shaped[Tensor, "..."]) -> None:
@@ -56,7 +56,7 @@ class Survival:
 
         Both are NaN when an output is not finite; `log_loss` is NaN without an event.
         """
-        f, time, event = self._columns(outputs.detach(), y)
+        f, time, event = self.columns(outputs.detach(), y)
         f, event = f.double(), event.double()
         if not finite(f):
             return {"concordance": NAN, "log_loss": NAN}
@@ -67,7 +67,8 @@ class Survival:
         }
 
     @staticmethod
-    def _columns(outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def columns(outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-hazard, time and event of each row, (B,) each; the class says what is refused."""
         require_floating(outputs)
         f = one_column(outputs, "Outputs of a survival task")
         if y.ndim != 2 or y.shape[1] != 2:
