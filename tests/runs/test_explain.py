@@ -341,8 +341,14 @@ class TestOwnNetworks:
     @pytest.mark.parametrize(
         ("references", "said"),
         [
-            ("d,c,b,a\n4,3,2,1\n8,7,6,5", "columns in another order: 'a' in one stands where 'd' stands in the other"),
-            ("a,b,c\n1,2,3\n5,6,7", "columns of other names: 'd' in one stands where nothing stands in the other"),
+            (
+                "d,c,b,a\n4,3,2,1\n8,7,6,5",
+                "columns in another order: 'a' in one stands where 'd' stands in the other",
+            ),
+            (
+                "a,b,c\n1,2,3\n5,6,7",
+                "columns of other names: 'd' in one stands where nothing stands in the other",
+            ),
             ("a,b,c,e\n1,2,3,4\n5,6,7,8", "columns of other names: 'd' in one stands where 'e'"),
             ("a,b,c,d\n1,2,3,y\n5,6,7,z", "of 'd'"),
         ],
