@@ -162,7 +162,7 @@ WRONG: dict[str, tuple[Any, str, Any, str]] = {
         lambda z: z,
         "logit",
         outputs(CLASSES),
-        r"one score per row, \(4,\); got \(4, 3\)",
+        r"one score per row, \(4,\) or \(4, 1\); got \(4, 3\)",
     ),
     "callable of a number": (lambda z: 1.0, "logit", outputs(CLASSES), "got float"),
     "no tensor": (0, "logit", (outputs(CLASSES), 1), "must return a tensor to be explained; got tuple"),
@@ -264,3 +264,11 @@ def test_types_no_annotation_allows_are_refused_in_words(target: Any, words: str
 def test_an_unknown_output_is_refused() -> None:
     with pytest.raises(TargetError, match=r"output must be one of logit, probability.*; got 'logits'"):
         Score(0, "logits")
+
+
+def test_a_callable_may_keep_the_last_axis_and_of_one_row_give_a_number() -> None:
+    z = outputs(CLASSES)
+    assert torch.equal(Score(lambda z: z[:, 1:2], "logit")(z), z[:, 1])
+    assert torch.equal(Score(lambda z: z[0, 1], "logit")(z[:1]), z[:1, 1])
+    with pytest.raises(TargetError, match=r"got \(\)"):
+        Score(lambda z: z[:, 1].sum(), "logit")(z)

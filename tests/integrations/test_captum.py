@@ -248,7 +248,7 @@ def test_baselines_may_be_made_by_a_function(cnn: nn.Module, x: Tensor) -> None:
     assert torch.equal(ours.attribute(x, lambda inputs: inputs[1:] + 1, target=1), wanted)
     with pytest.raises(rr.InputError, match="baselines are tensors or numbers; got list, list"):
         ours.attribute((x, x), lambda: ([[0.0]], [[1.0]]), target=1)
-    with pytest.raises(NotImplementedError, match="models that answer later"):
+    with pytest.raises(NotImplementedError, match="asynchronous forward functions are not supported"):
         ours.attribute_future()
 
 
@@ -271,6 +271,95 @@ def test_further_arguments_whatever_the_signature(x: Tensor) -> None:
         assert relative(got, wanted) < 1e-10
     alone = as_captum(rr.Gradient())(lambda x, s: plain(x) * s).attribute(x, 1, scale)
     assert relative(alone, wanted / 2) < 1e-10
+
+
+def test_layers_of_a_module_with_starred_arguments(x: Tensor) -> None:
+    class Starred(CNN):
+        def forward(self, *args: Any) -> Tensor:
+            return super().forward(args[0]) * args[1]
+
+    model = Starred().double()
+    layer = next(name for name, part in model.named_modules() if isinstance(part, nn.Conv2d))
+    theirs = captum.LayerGradientXActivation(model.eval(), dict(model.named_modules())[layer])
+    wanted = theirs.attribute(x, target=1, additional_forward_args=(2.0,))
+    model.train()
+    before = state(model)
+    ours = as_captum(rr.InputTimesGradient(at=layer))(model)
+    assert relative(ours.attribute(x, target=1, additional_forward_args=(2.0,)), wanted) < 1e-10
+    assert_same_state(state(model), before)
+
+
+@pytest.mark.parametrize("draws", [None, 5])
+def test_slopes_instead_of_contributions(draws: int | None, cnn: nn.Module, x: Tensor) -> None:
+    """captum's `multiply_by_inputs=False`."""
+    theirs = captum.IntegratedGradients(cnn, multiply_by_inputs=False)
+    wanted = theirs.attribute(x, 0.2, target=1, n_steps=9)
+    ours = as_captum(rr.IntegratedGradients(steps=9, multiply_by_inputs=False))(cnn)
+    got = ours.attribute(x, 0.2, target=1, internal_batch_size=draws)
+    assert relative(got, wanted) < 1e-6  # captum's nodes are float32
+    assert not ours.multiplies_by_inputs
+    assert not ours.has_convergence_delta()
+    with pytest.raises(rr.InputError, match="maps of .*multiply_by_inputs=False.* are not complete here"):
+        ours.attribute(x, 0.2, target=1, return_convergence_delta=True)
+    wanted = captum.DeepLift(cnn, multiply_by_inputs=False).attribute(x, 0.2, target=1)
+    slopes = as_captum(rr.DeepLift(baseline=0.2, contribution=lambda m, _x, _r: m))(cnn)
+    assert relative(slopes.attribute(x, target=1, internal_batch_size=draws), wanted) < 1e-10
+    assert not slopes.multiplies_by_inputs
+
+
+def test_custom_attribution_functions_of_deeplift(cnn: nn.Module, x: Tensor) -> None:
+    def share(multipliers: Any, inputs: Any, baselines: Any) -> Any:
+        return tuple(m * (i - b).abs() for m, i, b in zip(multipliers, inputs, baselines, strict=True))
+
+    base = torch.randn(3, 2, 8, 8, dtype=torch.float64)
+    for theirs, ours, references in (
+        (captum.DeepLift(cnn), rr.DeepLift(), base[:1]),
+        (captum.DeepLiftShap(cnn), rr.DeepLift(references=base), base),
+    ):
+        wanted = theirs.attribute(x, references, target=1, custom_attribution_func=share)
+        got = as_captum(ours)(cnn).attribute(x, references, target=1, custom_attribution_func=share)
+        assert relative(got, wanted) < 1e-10
+    with pytest.raises(rr.InputError, match="replaces how DeepLift's multipliers become maps"):
+        as_captum(rr.Gradient())(cnn).attribute(x, 1, custom_attribution_func=share)
+    with pytest.raises(rr.ShapeError, match="contribution maps .* got Tensor"):
+        rr.DeepLift(contribution=lambda m, _x, _r: m[0])(cnn, x, 1)
+
+
+def test_every_complete_method_gives_the_delta_it_says_it_has(cnn: nn.Module, x: Tensor) -> None:
+    """Also where f at the references is not needed for the maps, as they are many."""
+    references = torch.randn(150, 2, 8, 8, dtype=torch.float64)
+    ours = as_captum(rr.ExpectedGradients(references, samples=10))(cnn)
+    assert ours.has_convergence_delta()
+    torch.manual_seed(0)
+    maps, delta = ours.attribute(x, target=1, return_convergence_delta=True)
+    with torch.no_grad():
+        ends = cnn(x)[:, 1] - cnn(references)[:, 1].mean()
+    assert delta.shape == (4,)
+    # Maps are projected onto completeness where f at the references is known; the delta is the one before.
+    torch.testing.assert_close(maps.flatten(1).sum(1), ends)
+
+
+def test_captums_trapezoid_leaves_out_a_share_of_one_over_n() -> None:
+    x = torch.ones(1, 3)
+
+    def model(x: Tensor) -> Tensor:
+        return x.sum(1)
+
+    asked = {"n_steps": 5, "method": "riemann_trapezoid"}
+    torch.testing.assert_close(captum.IntegratedGradients(model).attribute(x, **asked), x * 0.8)
+    torch.testing.assert_close(as_captum(rr.IntegratedGradients())(model).attribute(x, **asked), x)
+
+
+def test_errors_are_captums_too(cnn: nn.Module, x: Tensor) -> None:
+    ours = as_captum(rr.IntegratedGradients())(cnn)
+    for wrong, error in (
+        ({"inputs": x, "baselines": torch.zeros(1, 3)}, rr.ShapeError),
+        ({"inputs": x, "target": 7}, rr.TargetError),
+        ({"inputs": x, "target": 1, "method": "simpson"}, rr.InputError),
+    ):
+        with pytest.raises(AssertionError) as raised:
+            ours.attribute(**wrong)
+        assert isinstance(raised.value, error)
 
 
 def test_arguments_that_would_be_ignored_are_refused(cnn: nn.Module, x: Tensor) -> None:

@@ -1,8 +1,8 @@
 """DeepLIFT with the rescale rule."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -10,19 +10,34 @@ from torch import Tensor
 from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
 from rightreasons.attribution._references import baselines
-from rightreasons.core._errors import DifferentiabilityError, InputError
+from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._inputs import Inputs, check_inputs, matching_rows, row_totals
 from rightreasons.core._rescale import RESCALED, AtBaseline, Rescaled
 from rightreasons.core._tape import Operation, is_linear, operations
 
+Contribution: TypeAlias = Callable[
+    [tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]
+]
+"""(multipliers, inputs, baselines), each of every input and (b, *F) -> maps of the same shapes."""
+
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-2}
 """Of a gap against the size of the terms it is the sum of."""
 
 
+def _times_difference(
+    multipliers: tuple[Tensor, ...], points: tuple[Tensor, ...], starts: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    return tuple(m * (x - r) for m, x, r in zip(multipliers, points, starts, strict=True))
+
+
 def _multiplied(
-    function: ScoreFunction, points: tuple[Tensor, ...], starts: tuple[Tensor, ...], block: Block
+    function: ScoreFunction,
+    points: tuple[Tensor, ...],
+    starts: tuple[Tensor, ...],
+    block: Block,
+    contribution: Contribution | None,
 ) -> tuple[tuple[Tensor, ...], Tensor]:
     """Contributions of every input to the difference of the scores, and what is missing to it."""
     with AtBaseline() as baseline, torch.no_grad():
@@ -33,11 +48,25 @@ def _multiplied(
     for operation in operations(scores, leaves):
         _refuse(operation)
     multipliers = score_gradients(scores, leaves)
-    maps = tuple(m * (x - r) for m, x, r in zip(multipliers, points, starts, strict=True))
+    maps = _times_difference(multipliers, points, starts)
     size = row_totals([part.abs() for part in maps])
     gap = scores.detach() - before - row_totals(maps)
     _check_complete(gap, size + scores.detach().abs() + before.abs(), function.precision)
-    return maps, gap
+    if contribution is None:
+        return maps, gap
+    maps = contribution(multipliers, points, starts)
+    if not isinstance(maps, tuple) or [part.shape for part in maps] != [part.shape for part in points]:
+        raise ShapeError(
+            "contribution maps (multipliers, inputs, baselines), tuples of one tensor for each input, to a tuple of "
+            f"tensors of the inputs' shapes {[tuple(part.shape) for part in points]}; got {_described(maps)}."
+        )
+    return maps, scores.detach() - before - row_totals(maps)
+
+
+def _described(maps: object) -> str:
+    if isinstance(maps, tuple) and all(isinstance(part, Tensor) for part in maps):
+        return str([tuple(part.shape) for part in maps])
+    return type(maps).__name__
 
 
 def _refuse(operation: Operation) -> None:
@@ -78,9 +107,11 @@ class DeepLift(Blockwise):
             None: 0, or the references.
         references: (R, *F), one for each input: maps are means over these baselines.
         at: name of the layer whose activation is explained instead of the input.
+        contribution: (multipliers m, inputs x, baselines r) -> maps, each a tuple with one tensor (b, *F) for each
+            input, in place of m * (x - r); `lambda m, x, r: m` gives the multipliers themselves. Must work row by row.
 
     Raises:
-        InputError, ShapeError: baseline or references do not fit; both are given.
+        InputError, ShapeError: baseline or references do not fit; both are given; `contribution` gives other shapes.
         DifferentiabilityError: with `create_graph=True`; the model has an operation without a rule; its way depends
             on the data; or it turns out that something in it has no gradient.
 
@@ -109,6 +140,7 @@ class DeepLift(Blockwise):
     baseline: int | float | Inputs | None = None
     references: Inputs | None = None
     at: str | None = None
+    contribution: Contribution | None = None
 
     def __post_init__(self) -> None:
         if self.baseline is not None and self.references is not None:
@@ -118,12 +150,12 @@ class DeepLift(Blockwise):
         if self.references is not None:
             references = self._references(function)
             for block, points in blocks(function, chunk):
-                yield _mean(function, block, points, references, chunk)
+                yield _mean(function, block, points, references, chunk, self.contribution)
             return
         base = baselines(function, 0.0 if self.baseline is None else self.baseline)
         for block, points in blocks(function, chunk):
             starts = tuple(b[block.start : block.stop] for b in base)
-            maps, gap = _multiplied(function, points, starts, block)
+            maps, gap = _multiplied(function, points, starts, block, self.contribution)
             yield Part(maps, len(points[0]), gap)
 
     def _references(self, function: ScoreFunction) -> tuple[Tensor, ...]:
@@ -139,6 +171,7 @@ def _mean(
     points: tuple[Tensor, ...],
     references: tuple[Tensor, ...],
     chunk: int,
+    contribution: Contribution | None,
 ) -> Part:
     """The mean over references of the maps of a block."""
     count, rows = references[0].shape[0], block.stop - block.start
@@ -149,7 +182,8 @@ def _mean(
         draws = some[0].shape[0]
         wide = tuple(p.repeat_interleave(draws, 0) for p in points)
         starts = tuple(r.repeat(rows, *(1,) * (r.dim() - 1)) for r in some)
-        maps, gap = _multiplied(function, wide, starts, Block(block.start, block.stop, draws))
+        wide_block = Block(block.start, block.stop, draws)
+        maps, gap = _multiplied(function, wide, starts, wide_block, contribution)
         parts.append([each.unflatten(0, (rows, draws)).sum(1) for each in (*maps, gap)])
     *maps, gap = (torch.stack(each).sum(0) / count for each in zip(*parts, strict=True))
     return Part(tuple(maps), rows * count, gap)

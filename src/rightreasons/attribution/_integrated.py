@@ -28,10 +28,16 @@ class _StraightLine(PathSum):
     """sum_j w_j grad f(b + a_j (x - b)), times x - b. Leaves: x of every input, then b of every input."""
 
     def __init__(
-        self, function: ScoreFunction, baseline: tuple[Tensor, ...], rule: Quadrature, steps: int
+        self,
+        function: ScoreFunction,
+        baseline: tuple[Tensor, ...],
+        rule: Quadrature,
+        steps: int,
+        multiply_by_inputs: bool,
     ) -> None:
         super().__init__(function, draws=steps, leaves=(*function.points, *baseline))
         self.nodes, self.weights = rule(steps)
+        self.multiply_by_inputs = multiply_by_inputs
 
     def _ends(self, leaves: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:
         half = len(leaves) // 2
@@ -49,12 +55,16 @@ class _StraightLine(PathSum):
         return tuple((_over_draws(self.weights[carried.draws], g[:, 0]) * g).sum(1) for g in gradients)
 
     def combine(self, sums: Sums, rows: slice) -> tuple[Tensor, ...]:
+        if not self.multiply_by_inputs:
+            return sums
         ends = self._ends(self.leaves)
         return tuple((x[rows] - base[rows]) * g for (x, base), g in zip(ends, sums, strict=True))
 
     def diagnose(
         self, sums: Sums, scores: Tensor, rows: slice
     ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+        if not self.multiply_by_inputs:
+            return None, None
         ends = self._ends(self.leaves)
         starts = tuple(base[rows] for _, base in ends)
         at_baseline = self.function.scores(starts, Block(rows.start, rows.stop))
@@ -83,6 +93,7 @@ class IntegratedGradients(PathAttribution):
         rule: `GaussLegendre()`, `Midpoint()`, `Trapezoid()`, `Left()` or `Right()`.
         output: what is explained: logit, probability, log_probability, sum_log_probability, margin or loss.
         at: name of the layer whose activation is explained instead of the input.
+        multiply_by_inputs: False leaves out the factor x_i - b_i: the mean gradient on the line, a slope, not complete.
 
     Raises:
         InputError: `steps` is not positive, or `rule` is no quadrature.
@@ -114,6 +125,7 @@ class IntegratedGradients(PathAttribution):
     rule: Quadrature = GaussLegendre()
     output: Output = "logit"
     at: str | None = None
+    multiply_by_inputs: bool = True
 
     def __post_init__(self) -> None:
         positive("steps", self.steps)
@@ -122,7 +134,8 @@ class IntegratedGradients(PathAttribution):
 
     def path(self, function: ScoreFunction, call: Call) -> PathSum:
         baseline = self.baseline if call.baseline is None else call.baseline
-        return _StraightLine(function, baselines(function, baseline), self.rule, self.steps)
+        start = baselines(function, baseline)
+        return _StraightLine(function, start, self.rule, self.steps, self.multiply_by_inputs)
 
     def __call__(
         self,

@@ -35,7 +35,7 @@ class Score:
 
     Args:
         target: an int or a tuple of ints (the same output for every row), a tensor (B,) of class indices or (B, D)
-            of indices into D output dimensions, a callable from the output to (B,), or None for one output.
+            of indices into D output dimensions, a callable from the output to (B,) or (B, 1), or None for one output.
         output: a name of the table.
     """
 
@@ -123,10 +123,13 @@ class Score:
 
     def _called(self, target: Callable[[Tensor], Tensor], outputs: Tensor) -> Tensor:
         score = target(outputs)
-        if not isinstance(score, Tensor) or score.shape != outputs.shape[:1]:
+        rows = outputs.shape[0]
+        if isinstance(score, Tensor) and (score.shape == (rows, 1) or (rows == 1 and score.dim() == 0)):
+            return score.reshape(rows)
+        if not isinstance(score, Tensor) or score.shape != (rows,):
             got = tuple(score.shape) if isinstance(score, Tensor) else type(score).__name__
             raise TargetError(
-                f"a callable target must map the output to one score per row, ({outputs.shape[0]},); got {got}."
+                f"a callable target must map the output to one score per row, ({rows},) or ({rows}, 1); got {got}."
             )
         return score
 

@@ -1,8 +1,9 @@
 """Our methods behind captum's interface."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias, final
 
 import torch
@@ -13,15 +14,20 @@ from torch import Tensor, nn
 from rightreasons.attribution import (
     LRP,
     Attribution,
+    DeepLift,
+    ExpectedGradients,
     GaussLegendre,
     InputTimesGradient,
+    IntegratedGradients,
     Left,
     Midpoint,
     Quadrature,
     Right,
     Trapezoid,
+    reference_output,
 )
-from rightreasons.core._errors import InputError
+from rightreasons.attribution._attribution import Explanation
+from rightreasons.core._errors import InputError, ShapeError, TargetError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, like
 from rightreasons.core._score import Target
@@ -38,6 +44,43 @@ _RULES: dict[str, Quadrature] = {
 }
 
 
+class CaptumInputError(InputError, AssertionError):
+    """What was passed to `attribute` cannot be used; an AssertionError too, which is what captum raises."""
+
+
+class CaptumShapeError(CaptumInputError, ShapeError):
+    """A tensor passed to `attribute` has the wrong shape."""
+
+
+class CaptumTargetError(CaptumInputError, TargetError):
+    """The target passed to `attribute` selects no output of the model."""
+
+
+@contextmanager
+def _captum_errors() -> Iterator[None]:
+    """Errors that callers of captum handle already: an InputError is raised as an AssertionError as well."""
+    try:
+        yield
+    except CaptumInputError:
+        raise
+    except ShapeError as error:
+        raise CaptumShapeError(*error.args) from error
+    except TargetError as error:
+        raise CaptumTargetError(*error.args) from error
+    except InputError as error:
+        raise CaptumInputError(*error.args) from error
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What one call of `attribute` changes in the method's configuration, by captum's names."""
+
+    baselines: Baselines = None
+    n_steps: int | None = None
+    method: str | None = None
+    custom_attribution_func: Callable[..., Any] | None = None
+
+
 class Algorithm(GradientAttribution):
     """A method of ours as a captum algorithm; see `as_captum`.
 
@@ -51,48 +94,42 @@ class Algorithm(GradientAttribution):
         self.method = method
 
     def has_convergence_delta(self) -> bool:
-        """Whether maps sum to a difference of outputs."""
-        return self.method.axioms.complete
+        """Whether maps sum to a difference of outputs, so that `attribute` takes `return_convergence_delta=True`."""
+        return self.method.axioms.complete and not _slopes(self.method)
 
     @property
     def multiplies_by_inputs(self) -> bool:
         """Whether maps are contributions, in units of the output, rather than slopes."""
         around = getattr(self.method, "method", self.method)
+        if _slopes(around):
+            return False
         return around.axioms.complete or isinstance(around, InputTimesGradient | LRP)
 
     def attribute_future(self) -> None:
-        """Captum's name for attributions of models that answer later; like most of its own, not there."""
-        raise NotImplementedError("models that answer later are not explained; call attribute().")
+        """Captum's entry for asynchronous forward functions, which are not supported."""
+        raise NotImplementedError("asynchronous forward functions are not supported; call attribute().")
 
-    def _found(
+    def _attributed(
         self,
         inputs: Inputs,
-        asked: Mapping[str, Any],
+        options: _Options,
         target: CaptumTarget,
         additional_forward_args: Any,
         internal_batch_size: int | None,
         return_convergence_delta: bool,
         absolute: bool,
     ) -> Any:
-        configured = _configured(
-            self.method,
-            _our_baselines(_made(asked["baselines"], inputs), inputs),
-            asked["n_steps"],
-            asked["method"],
-        )
-        model, keywords = _with_arguments(self.forward_func, len(as_tuple(inputs)), additional_forward_args)
-        chosen = _our_target(target)
-        if not return_convergence_delta:
-            found = configured(model, inputs, chosen, chunk=internal_batch_size, model_kwargs=keywords)
-            return _absolute(found) if absolute else found
-        explained = configured.explain(
-            model, inputs, chosen, chunk=internal_batch_size, model_kwargs=keywords
-        )
-        if explained.gap is None:
-            raise InputError(
-                f"return_convergence_delta=True, but the maps of {self.method!r} are not complete."
+        with _captum_errors():
+            configured = _configured(self.method, inputs, options)
+            model, keywords = _with_arguments(
+                self.forward_func, len(as_tuple(inputs)), additional_forward_args
             )
-        return (_absolute(explained.maps) if absolute else explained.maps), -explained.gap
+            chosen = _our_target(target)
+            if not return_convergence_delta:
+                maps = configured(model, inputs, chosen, chunk=internal_batch_size, model_kwargs=keywords)
+                return _absolute(maps) if absolute else maps
+            explained = _with_gap(configured, model, inputs, chosen, internal_batch_size, keywords)
+            return (_absolute(explained.maps) if absolute else explained.maps), -_gap(explained, configured)
 
 
 @final
@@ -110,10 +147,11 @@ class _WithBaselines(Algorithm):
         return_convergence_delta: bool = False,
         *,
         abs: bool = False,  # captum's own name
+        custom_attribution_func: Callable[..., Any] | None = None,
     ) -> Any:
-        asked = {"baselines": baselines, "n_steps": n_steps, "method": method}
-        return self._found(
-            *(inputs, asked, target, additional_forward_args),
+        options = _Options(baselines, n_steps, method, custom_attribution_func)
+        return self._attributed(
+            *(inputs, options, target, additional_forward_args),
             *(internal_batch_size, return_convergence_delta, abs),
         )
 
@@ -135,10 +173,11 @@ class _WithoutBaselines(Algorithm):
         *,
         baselines: Baselines = None,
         abs: bool = False,
+        custom_attribution_func: Callable[..., Any] | None = None,
     ) -> Any:
-        asked = {"baselines": baselines, "n_steps": n_steps, "method": method}
-        return self._found(
-            *(inputs, asked, target, additional_forward_args),
+        options = _Options(baselines, n_steps, method, custom_attribution_func)
+        return self._attributed(
+            *(inputs, options, target, additional_forward_args),
             *(internal_batch_size, return_convergence_delta, abs),
         )
 
@@ -150,7 +189,7 @@ def as_captum(method: Attribution) -> Callable[[Model], Algorithm]:
     method's own, except for what `attribute` replaces. Captum's metrics, tutorials and NoiseTunnel take it.
 
     `attribute(inputs, baselines, target, additional_forward_args, n_steps, method, internal_batch_size,
-    return_convergence_delta, *, abs)` takes
+    return_convergence_delta, *, abs, custom_attribution_func)` takes
 
     - `inputs`, a tensor or a tuple of tensors, batch first, whose structure the maps have;
     - `baselines`, in place of the method's baseline or references, or a function that makes them, of the inputs or of
@@ -161,9 +200,12 @@ def as_captum(method: Attribution) -> Callable[[Model], Algorithm]:
     - `method`, the quadrature: gausslegendre, riemann_left, riemann_right, riemann_middle or riemann_trapezoid;
     - `internal_batch_size`, the most model rows in one forward pass;
     - `return_convergence_delta`, to have the sum of each map minus the difference it should be as well;
-    - `abs`, to have absolute values, which captum's Saliency gives by default.
+    - `abs`, to have absolute values, which captum's Saliency gives by default;
+    - `custom_attribution_func`, for DeepLift: (multipliers, inputs, baselines) -> maps, tuples with one tensor each.
 
-    What means nothing to a method raises InputError.
+    What means nothing to a method raises `CaptumInputError`, an InputError that is an AssertionError too, so that
+    handlers written for captum's errors catch it. Captum's constructor argument `multiply_by_inputs=False` is a field
+    of the method: `as_captum(rr.IntegratedGradients(multiply_by_inputs=False))`.
 
     Args:
         method: any method of this package.
@@ -192,31 +234,72 @@ def _replaceable(method: Attribution) -> list[str]:
     return [name for name in ("references", "baseline") if name in names]
 
 
-def _configured(
-    method: Attribution, baselines: int | float | Inputs | None, n_steps: int | None, rule: str | None
-) -> Attribution:
+def _slopes(method: Attribution) -> bool:
+    """Whether maps are slopes although the method's usual ones are contributions."""
+    if isinstance(method, IntegratedGradients):
+        return not method.multiply_by_inputs
+    return isinstance(method, DeepLift) and method.contribution is not None
+
+
+def _configured(method: Attribution, inputs: Inputs, options: _Options) -> Attribution:
     names = {field.name for field in fields(method)}  # pyright: ignore[reportArgumentType]
     changed: dict[str, Any] = {}
+    baselines = _our_baselines(_made(options.baselines, inputs), inputs)
     if baselines is not None:
         replaced = _replaceable(method)
         if not replaced:
             raise InputError(f"{method!r} has no baseline, so baselines= would be ignored. Leave it out.")
         chosen = replaced[0] if getattr(method, replaced[0]) is not None else replaced[-1]
         changed[chosen] = baselines
-    if n_steps is not None:
+    if options.n_steps is not None:
         counts = [name for name in ("steps", "samples") if name in names]
         if not counts:
             raise InputError(
                 f"{method!r} has neither steps nor samples, so n_steps= would be ignored. Leave it out."
             )
-        changed[counts[0]] = n_steps
-    if rule is not None:
-        if "rule" not in names or rule not in _RULES:
+        changed[counts[0]] = options.n_steps
+    if options.method is not None:
+        if "rule" not in names or options.method not in _RULES:
             raise InputError(
-                f"method= replaces the quadrature of integrated gradients, one of {', '.join(_RULES)}; got {rule!r}."
+                f"method= replaces the quadrature of integrated gradients, one of {', '.join(_RULES)}; "
+                f"got {options.method!r}."
             )
-        changed["rule"] = _RULES[rule]
+        changed["rule"] = _RULES[options.method]
+    if options.custom_attribution_func is not None:
+        if not isinstance(method, DeepLift):
+            raise InputError(
+                f"custom_attribution_func= replaces how DeepLift's multipliers become maps, and {method!r} has none. "
+                "Leave it out."
+            )
+        changed["contribution"] = options.custom_attribution_func
     return replace(method, **changed) if changed else method  # pyright: ignore[reportArgumentType]
+
+
+def _with_gap(
+    method: Attribution,
+    model: Model,
+    inputs: Inputs,
+    target: Target,
+    chunk: int | None,
+    keywords: dict[str, Any],
+) -> Explanation:
+    """An explanation with its gap; expected gradients of many references run the model at all of them for it."""
+    explained = method.explain(model, inputs, target, chunk=chunk, model_kwargs=keywords)
+    if explained.gap is not None or not isinstance(method, ExpectedGradients) or method.at is not None:
+        return explained
+    if any(isinstance(value, Tensor) and value.dim() > 0 for value in keywords.values()):
+        return explained  # f at a reference may differ from row to row
+    ends = reference_output(model, method, model_kwargs=keywords)
+    return method.explain(model, inputs, target, chunk=chunk, model_kwargs=keywords, reference_output=ends)
+
+
+def _gap(explained: Explanation, method: Attribution) -> Tensor:
+    if explained.gap is None:
+        raise InputError(
+            f"return_convergence_delta=True, but the maps of {method!r} are not complete here: they sum to no "
+            "difference of outputs that is known. Leave it out."
+        )
+    return explained.gap
 
 
 def _made(baselines: Any, inputs: Inputs) -> Any:
@@ -261,10 +344,29 @@ def _with_arguments(model: Model, inputs: int, arguments: Any) -> tuple[Model, d
         return model, dict(zip(named, values, strict=False))
     names = [f"argument_{i}" for i in range(len(values))]
 
+    if isinstance(model, nn.Module):
+        return _Positional(model, tuple(names)), dict(zip(names, values, strict=True))
+
     def call(*args: Tensor, **keywords: Any) -> Tensor:
         return model(*args, *(keywords[name] for name in names))
 
     return call, dict(zip(names, values, strict=True))
+
+
+class _Positional(nn.Module):
+    """A module whose further positional arguments come as keywords; its layers go by their own names."""
+
+    def __init__(self, inner: nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.inner, self.names = inner, names
+
+    def named_modules(
+        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Any:
+        return self.inner.named_modules(memo, prefix, remove_duplicate)
+
+    def forward(self, *args: Tensor, **keywords: Any) -> Any:
+        return self.inner(*args, *(keywords[name] for name in self.names))
 
 
 def _absolute(maps: Inputs) -> Inputs:

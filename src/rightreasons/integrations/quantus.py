@@ -20,16 +20,18 @@ def explain_func(
 
         quantus.MaxSensitivity()(model=net, x_batch=x, y_batch=y, a_batch=None, explain_func=explain_func(method))
 
-    Inputs take the precision and device of the model (or `device=`). The maps are returned as they are: `normalise`,
-    `abs` and `softmax`, which Quantus passes on, are its own business. One-channel maps (Grad-CAM) are repeated by
-    Quantus.
+    Inputs take the precision and device of the model (or `device=`). Maps are summed over the axes `reduce_axes`, as
+    Quantus' own explanations are: by default axis 1, the channels, of inputs with at least three dimensions, and none
+    of tables; `explain_func_kwargs={"reduce_axes": ()}` keeps every channel, `"keepdims": False` drops the axes.
+    `normalise`, `abs` and `softmax`, which Quantus passes on, are its own business. One-channel maps are repeated by
+    Quantus where a metric needs them.
 
     Args:
         method: any method of this package for one input.
         generator: CPU generator of the draws; None advances the global one, as Quantus's repeated calls expect.
 
     Returns:
-        (model, inputs, targets, **settings) -> maps, float arrays of the shape of the inputs.
+        (model, inputs, targets, **settings) -> maps, float arrays of the shape of the inputs, summed over reduce_axes.
 
     Raises:
         InputError: with `channel_first=False`.
@@ -53,6 +55,20 @@ def explain_func(
         maps = method(model, x, y.reshape(-1) if y.dim() < 2 else y, generator=generator)
         if not isinstance(maps, torch.Tensor):
             raise InputError(f"Quantus explains one input; {method!r} gave {len(maps)} maps.")
-        return maps.detach().cpu().numpy()
+        return _reduced(maps, settings).detach().cpu().numpy()
 
     return explain
+
+
+def _reduced(maps: torch.Tensor, settings: dict[str, Any]) -> torch.Tensor:
+    """Maps summed over the axes that Quantus asks for; its metrics of localisation take one channel."""
+    axes = settings.get("reduce_axes", (1,))
+    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    if not axes or maps.dim() < 3:
+        return maps
+    if not all(isinstance(axis, int) and 0 < abs(axis) < maps.dim() for axis in axes):
+        raise InputError(
+            f"reduce_axes names axes of maps of shape {tuple(maps.shape)} behind the rows, such as (1,) for channels; "
+            f"got {axes!r}."
+        )
+    return maps.sum(dim=axes, keepdim=bool(settings.get("keepdims", True)))
