@@ -117,8 +117,8 @@ def page() -> str:
             "- LRP shares relevance at `x + y` in every way it is written; captum needs a module of its own for it.",
             "- A target gives one number: an output of shape (1, 2, 1) takes `(1, 0)`, where captum takes `1` as well.",
             "- Models whose output has fewer rows than their input are refused.",
-            "- `multiply_by_inputs=False` is a field, `IntegratedGradients(multiply_by_inputs=False)`; of DeepLIFT it is "
-            "`DeepLift(contribution=lambda m, x, r: m)`. Expected gradients and LRP have contributions only.",
+            "- `multiply_by_inputs=False` is a field, `IntegratedGradients(multiply_by_inputs=False)`; of DeepLIFT it "
+            "is `DeepLift(contribution=lambda m, x, r: m)`. Expected gradients and LRP have contributions only.",
             "- `custom_attribution_func` is the field `contribution` of DeepLIFT, and an argument of `attribute`.",
             "- Errors of `attribute` are both ours (`InputError`) and captum's (`AssertionError`).",
             "- The trapezoidal rule weighs both ends by half a step, so that it integrates constants exactly; captum's "
