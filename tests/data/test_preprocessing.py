@@ -201,6 +201,13 @@ def broken(change):
         ("{}", "not a saved preprocessing: 'version'"),
         (broken(lambda c: c.update(version=99)), "must be of version 1, got 99"),
         (broken(lambda c: c["columns"][0].pop("fill")), "not a saved preprocessing: .*fill"),
+        ("[" * 100_000, "not a saved preprocessing: maximum recursion depth"),
+        (
+            broken(lambda c: c["columns"][0].update(centre=["x"])),
+            "not a saved preprocessing: could not convert",
+        ),
+        (broken(lambda c: c["columns"][0].update(scale=[0.0])), "must be finite, and no scale 0"),
+        (broken(lambda c: c["columns"][0].update(fill=float("nan"))), "must be finite, and no scale 0"),
         (broken(lambda c: c["columns"][0]["centre"].append(1.0)), "one centre and one scale per feature"),
     ],
 )

@@ -157,8 +157,15 @@ def test_what_does_not_fit_the_data_is_named(belief: beliefs.Belief, message: st
             "line 3: the edge 'bmi' to 'age' has the weight 2 here and 1 before",
         ),
         ("a,b\nage,age\n", "no edge joins two different features"),
-        ("a,b\nage,\n", "line 2: the first two cells are names"),
-        ("age\n", r"two columns or more; got \['age'\]"),
+        (
+            "a,b\nage,\n",
+            r"line 2: there must be 2 cells .*the first two of which are names; got \['age', ''\]",
+        ),
+        ("a,b,weight\nage,bmi,0,5\n", r"line 2: there must be 3 cells as in the header.*got .*'0', '5'"),
+        ("a,b,weight\nage,bmi\n", r"line 2: there must be 3 cells as in the header"),
+        ("age\n", r"two columns or more, of different names; got \['age'\]"),
+        ("gene,gene\nage,bmi\n", r"of different names; got \['gene', 'gene'\]"),
+        ("a,b\nage," + "x" * 200_000, "cannot be read: field larger than field limit"),
     ],
 )
 def test_what_is_wrong_in_a_graph_file_is_named_by_line(tmp_path: Path, text: str, message: str) -> None:

@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import parse, read, to_yaml, validate
+from rightreasons.recipes._yaml import load
 from rightreasons.runs import plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +96,32 @@ WRONG = {
         "name: r,", "name: r, compare: {against: plane},", r"names no arm: 'plane'\. Did you mean 'plain'\?",
     ),
     "select": ("name: r,", "name: r, select: bst,", r"select\.rule: input should be 'best' or 'largest_within'"),
+    "a billion splits": (
+        "validation: 100", "splits: 1000000000",
+        r"x\.yaml: data\.splits: input should be less than or equal to 10000, got 1000000000",
+    ),
+    "many fits": (
+        "validation: 100}", "splits: 9999}, trials: 100", r"trials and 9999 splits are 999,900 fits, and 100,000",
+    ),
+    "many epochs": ("epochs: 2", "epochs: 99999999", r"epochs: .* less than or equal to 10000000, got 99999999"),
+    "a wide network": ("mlp", "{name: mlp, hidden: [10000000000]}", r"model: hidden: 1,000,000 is the most"),
+    "many layers": ("mlp", "{name: gru, layers: 5000}", r"model: layers: 1,000 is the most, got 5000"),
+    "true for a number": ("epochs: 2", "epochs: true", r"training: epochs cannot be true or false, got true"),
+    "true in a list": ("mlp", "{name: mlp, hidden: [true]}", r"model: hidden cannot be true or false, got \[true\]"),
+    "a rate that is no number": (
+        "epochs: 2", "epochs: 2, optimizer: {lr: .nan}", r"training\.optimizer: lr: numbers are finite, got nan",
+    ),
+    "an infinite share": ("validation: 100", "train: .inf", r"data\.train.*: input should be a finite number"),
+    "a long name": ("name: r,", f"name: {'r' * 5000},", r"x\.yaml: name: string should have at most 100 characters"),
+    "a long arm": (ARM, "{name: " + "a" * 5000 + "}", r"arms\[0\]\.name: string should have at most 100 characters"),
+    "a long file": (
+        "name: digits", f"path: {'d' * 5000}.csv", r"data\.path: no system has such a path: a name in it",
+    ),
+    "a file of a belief": (
+        ARM, "{name: a, weights: [1], terms: [{prior: {name: graph_laplacian, edges: " + "e" * 300 + "}}]}",
+        r"prior: edges: no system has such a path",
+    ),
+    "a long value": ("epochs: 2", f"epochs: {'x' * 5000}", r"training\.epochs: .*got 'xxx+\.\.\. \(5,002 characters\)"),
     "key twice": ("epochs: 2", "epochs: 2, epochs: 3", r"line 1, column \d+: the key 'epochs' is given twice"),
     "syntax": (f"[{ARM}]", f"[{ARM}", r"line 1, column \d+: expected ',' or '\]'"),
 }  # fmt: skip
@@ -124,6 +152,26 @@ def test_a_missing_file_names_the_closest(tmp_path: Path) -> None:
         RecipeError, match=r"there is no recipe .*sparsty\.yaml'\. Did you mean .*sparsity\.yaml'"
     ):
         read(tmp_path / "sparsty.yaml")
+
+
+def test_what_is_no_file_or_no_path_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(
+        RecipeError, match=r"^x+\.\.\. \(5,000 characters\) cannot be read: File name too long"
+    ):
+        read("x" * 5000)
+    with pytest.raises(RecipeError, match="there is no recipe"):
+        read(tmp_path / "a\0b")
+    os.mkfifo(tmp_path / "pipe")  # which nobody ever writes to
+    with pytest.raises(
+        RecipeError, match="pipe cannot be read: it is no file, but a folder, a pipe or a device"
+    ):
+        read(tmp_path / "pipe")
+
+
+def test_titles_survive_being_written() -> None:
+    content = load(GOOD) | {"title": "a\x85b\u2028c\n d", "description": "\u2029- x: \x85"}
+    recipe = validate(content)
+    assert parse(to_yaml(recipe)) == recipe
 
 
 def test_a_directory_and_bytes_are_not_recipes(tmp_path: Path) -> None:

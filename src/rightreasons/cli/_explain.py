@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from rightreasons.cli import _options as options
-from rightreasons.core._errors import InputError
+from rightreasons.core._errors import InputError, RecipeError
 
 Model = Annotated[
     str,
@@ -95,7 +95,7 @@ def explain(
         model,
         source,
         _yaml("--method", method),
-        int(explained) if explained.isdigit() else explained,
+        explained if (number := _whole(explained)) is None else number,
         arm=arm,
         split=split,
         trust=trust,
@@ -115,17 +115,21 @@ def _yaml(option: str, text: str | None) -> Any:
     """A word, or fields in braces."""
     if text is None:
         return None
-    import yaml
+    from rightreasons.recipes._yaml import load
 
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{option} is no YAML: {' '.join(str(error).split())}.") from error
+        return load(text)
+    except RecipeError as error:
+        raise InputError(f"{option} is no YAML: {error}") from error
 
 
 def _number(text: str, option: str, words: tuple[str, ...]) -> Any:
     if text in words:
         return text
-    if text.isdigit():
-        return int(text)
+    if (number := _whole(text)) is not None:
+        return number
     raise InputError(f"{option} is {', '.join(words)} or a number; got {text!r}.")
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 10 else None

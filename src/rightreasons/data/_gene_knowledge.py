@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rightreasons.core._errors import DataError
+from rightreasons.core._text import text_of
 from rightreasons.data._fetch import RemoteFile, data_folder, download, find_files
 
 ANNOTATION = "org.Hs.eg.sqlite"
@@ -99,8 +100,8 @@ def read_gmt(path: Path | str) -> dict[str, tuple[str, ...]]:
     Raises: DataError if the file cannot be read, a line has no members, or a name occurs twice.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = text_of(Path(path))
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as text: {error}.") from error
     sets: dict[str, tuple[str, ...]] = {}
     for name, _, members in _lines(text):
@@ -119,7 +120,7 @@ def read_gmt(path: Path | str) -> dict[str, tuple[str, ...]]:
 
 def _lines(text: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """Name, description and members of each line."""
-    cells = [line.split("\t") for line in text.splitlines() if line.strip()]
+    cells = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
     return [(name, "".join(rest[:1]), tuple(m for m in rest[1:] if m)) for name, *rest in cells]
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ class Preprocessing:
         try:
             content = json.loads(text)
             version, columns = content["version"], tuple(_read(each) for each in content["columns"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(
                 f"This is not a saved preprocessing: {error}. It must be what Preprocessing.to_json() wrote."
             ) from error
@@ -185,8 +186,10 @@ class Preprocessing:
 
 
 def _read(saved: dict[str, Any]) -> FittedColumn:
-    tuples = {name: tuple(saved[name]) for name in ("levels", "centre", "scale")}
-    column = FittedColumn(**{**saved, **tuples})
+    numbers = {name: tuple(float(each) for each in saved[name]) for name in ("centre", "scale")}
+    column = FittedColumn(**{**saved, **numbers, "levels": tuple(map(str, saved["levels"]))})
+    if not all(map(isfinite, (float(column.fill), *column.centre, *column.scale))) or 0 in column.scale:
+        raise ValueError(f"the numbers of column {column.name!r} must be finite, and no scale 0")
     if not len(column.centre) == len(column.scale) == len(list(column.features())):
         raise ValueError(f"column {column.name!r} needs one centre and one scale per feature")
     return column

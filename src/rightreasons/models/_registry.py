@@ -94,7 +94,7 @@ def build(
     given = accepted(make, {key: value for key, value in offered.items() if value is not None}) | given
     try:
         model = make(**given)
-    except TypeError as error:
+    except (TypeError, RuntimeError) as error:  # the latter of torch, where memory does not suffice
         raise InputError(f"Model {name!r} cannot be built from {given!r}: {error}.") from error
     if not isinstance(model, nn.Module):
         raise InputError(f"{name!r} must return a torch.nn.Module, got {type(model).__name__}.")

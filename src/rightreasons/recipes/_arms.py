@@ -8,6 +8,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.recipes import _names
 from rightreasons.recipes._base import Named, Strict
 from rightreasons.recipes._beliefs import Belief
+from rightreasons.recipes._limits import LONGEST_NAME, FilePath
 from rightreasons.recipes._training import WeightingName
 
 
@@ -39,7 +40,7 @@ class Guidance(Strict):
         of: height and width of the pictures that boxes were drawn on.
     """
 
-    masks: str
+    masks: FilePath
     outside: bool = False
     of: tuple[int, int] | None = None
 
@@ -154,7 +155,7 @@ class Arm(Strict):
         controls: arms to add with random knowledge of the same size: true, or kinds such as [random, degrees].
     """
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
     description: str = ""
     terms: list[TermOf] = []
     weights: list[float] = []

@@ -6,10 +6,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.recipes import _names
+from rightreasons.recipes._limits import require_no_truth_value
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -17,6 +18,7 @@ class Strict(BaseModel):
         for key in given if isinstance(given, dict) else ():
             if key not in cls.model_fields:
                 raise ValueError(f"there is no key {key!r} here. {did_you_mean(str(key), cls.model_fields)}")
+            require_no_truth_value(key, given[key], cls.model_fields[key].annotation)
         return given
 
 

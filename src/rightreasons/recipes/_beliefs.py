@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +19,9 @@ from torch import Tensor
 from rightreasons import priors
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
+from rightreasons.core._text import text_of
 from rightreasons.data import DataSet
+from rightreasons.recipes._limits import FilePath
 
 Unknown = Literal["refuse", "drop"]
 
@@ -157,7 +160,7 @@ class GroupSparsity(Belief):
         unknown: "refuse" names that no column has, or "drop" them.
     """
 
-    groups: str | dict[str, list[str]] = "columns"
+    groups: FilePath | dict[str, list[str]] = "columns"
     penalty: Literal["gini", "lasso"] = "gini"
     level: priors.Level = "global"
     unknown: Unknown = "refuse"
@@ -190,9 +193,9 @@ class GraphLaplacian(Belief):
         unknown: "refuse" names that no column has, or "drop" their edges.
     """
 
-    edges: str | None = None
+    edges: FilePath | None = None
     graph: Literal["co_membership"] | None = None
-    groups: str | dict[str, list[str]] = "columns"
+    groups: FilePath | dict[str, list[str]] = "columns"
     level: priors.Level = "global"
     normalise: Literal["l2"] | None = None
     unknown: Unknown = "refuse"
@@ -320,23 +323,24 @@ def _closest(name: str, known: Iterable[str]) -> str:
 def _rows(path: Path, what: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Lines of a CSV file with a header, by number."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            if len(reader.fieldnames or ()) < 2:
-                raise RecipeError(
-                    f"{what}: {path} must be a CSV file with a header and two columns or more; got "
-                    f"{list(reader.fieldnames or ())}."
-                )
-            for row in reader:
-                filled = {key: (value or "").strip() for key, value in row.items() if key is not None}
-                if not all(list(filled.values())[:2]):
-                    raise RecipeError(
-                        f"{what}: {path}, line {reader.line_num}: the first two cells are names."
-                    )
-                yield reader.line_num, filled
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.reader(StringIO(text_of(path), newline=""), skipinitialspace=True)
+        header = [name.strip() for name in next(reader, [])]
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
+    except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise RecipeError(f"{what}: {path} cannot be read: {reason}.") from error
+    if len(header) < 2 or len(set(header)) < len(header):
+        raise RecipeError(
+            f"{what}: {path} must be a CSV file with a header and two columns or more, of different names; got "
+            f"{header}."
+        )
+    for line, cells in lines:
+        if len(cells) != len(header) or not all(cells[:2]):
+            raise RecipeError(
+                f"{what}: {path}, line {line}: there must be {len(header)} cells as in the header, the first two of "
+                f"which are names; got {cells}."
+            )
+        yield line, dict(zip(header, cells, strict=True))
 
 
 def _number(text: str, path: Path, line: int) -> float:

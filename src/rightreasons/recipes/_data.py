@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_serializer, model_validator
 from rightreasons import data
 from rightreasons.core._closest import did_you_mean
 from rightreasons.recipes._base import Strict
+from rightreasons.recipes._limits import MOST_SPLITS, FilePath
 
 Size = int | float | None
 
@@ -34,7 +35,7 @@ class Data(Strict):
     )  # fmt: skip
 
     name: str | None = None
-    path: str | None = None
+    path: FilePath | None = None
     target: str | list[str] | None = None
     event: str | None = None
     id: str | None = None
@@ -51,7 +52,7 @@ class Data(Strict):
     size: tuple[int, int] | None = None
     colour: bool | None = None
     layer: str | None = None
-    splits: int = Field(default=10, ge=1)
+    splits: int = Field(default=10, ge=1, le=MOST_SPLITS)
     train: Size = 0.6
     validation: Size = 0.2
     test: Size = None

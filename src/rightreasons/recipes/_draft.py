@@ -3,14 +3,14 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from rightreasons import data
 from rightreasons.core._errors import DataError
 from rightreasons.data import ColumnsError, NotNumbersError
+from rightreasons.recipes._yaml import dump
 
 _SMALL = 2000  # training rows up to which an epoch is one step
 _STEPS = 4000  # of a fit, about: on many rows fewer epochs do
@@ -271,8 +271,4 @@ def _name(name: str) -> str:
 
 def _yaml(value: Any) -> str:
     plain = list(value) if isinstance(value, tuple) else value
-    return (
-        yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=1000)
-        .removesuffix("...\n")
-        .strip()
-    )
+    return dump(plain, flow=True, width=inf).removesuffix("...\n").strip()

@@ -13,6 +13,7 @@ from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.priors import LearnedPrior, MetaFeatures
 from rightreasons.priors._names import like
 from rightreasons.recipes._beliefs import Belief, GraphLaplacian, Known, Wrong
+from rightreasons.recipes._limits import FilePath
 
 Statistic = Literal["mean", "sd", "missing"]
 
@@ -41,10 +42,10 @@ class Learned(Belief):
         weight_decay: of the prior's network.
     """
 
-    meta_features: str | None = None
+    meta_features: FilePath | None = None
     statistics: list[Statistic] | tuple[Statistic, ...] = ()
-    sets: str | None = None
-    edges: str | None = None
+    sets: FilePath | None = None
+    edges: FilePath | None = None
     smallest: int = 1
     largest: int | None = None
     categorical: list[str] | tuple[str, ...] = ()

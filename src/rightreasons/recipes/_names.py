@@ -15,6 +15,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.models import _registry as models
 from rightreasons.recipes import _beliefs as beliefs
 from rightreasons.recipes import _learned as learned
+from rightreasons.recipes._limits import require_no_truth_value, require_plausible
 from rightreasons.tasks import _registry as tasks
 
 
@@ -241,7 +242,7 @@ def _types(kind: str, found: Entry) -> dict[str, Any]:
     if kind == "optimizer":  # torch annotates rates as number or tensor
         return _OPTIMISER_TYPES
     owner = found.make.__init__ if inspect.isclass(found.make) else found.make
-    hints = get_type_hints(owner)
+    hints = get_type_hints(owner, include_extras=True)
     numbers: dict[str, Any] = {"baseline": float | None, "sigma": float}  # tensors cannot be said in a recipe
     return hints | {key: hint for key, hint in numbers.items() if key in hints}
 
@@ -249,11 +250,15 @@ def _types(kind: str, found: Entry) -> dict[str, Any]:
 def _typed(key: str, value: Any, hint: Any, word: str | None = None) -> Any:
     if hint is None or (word is not None and value == word):
         return _plain(value)
+    require_no_truth_value(key, value, hint)
     try:
-        return _plain(TypeAdapter(hint).validate_python(_tuples(value)))
+        found = TypeAdapter(hint).validate_python(_tuples(value))
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, got {value!r}.") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{key}: {said[0].lower()}{said[1:]}, got {value!r}.") from error
+    require_plausible(key, found)
+    return _plain(found)
 
 
 def _choice(key: str, value: Any, choices: tuple[str, ...]) -> str:

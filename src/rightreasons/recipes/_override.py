@@ -1,13 +1,13 @@
 """Changes of a recipe from the command line: `training.epochs=5`, `arms.0.weights=[0.1, 1]`."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
-
-import yaml
 
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes._yaml import load
+
+_DEEPEST = 40
+"""Keys of a path."""
 
 
 def override(content: Any, assignments: Sequence[str]) -> Any:
@@ -26,17 +26,17 @@ def override(content: Any, assignments: Sequence[str]) -> Any:
     >>> override({"model": "mlp", "arms": [{"name": "a"}]}, ["model.hidden=[8]", "arms.0.name=b"])
     {'model': {'name': 'mlp', 'hidden': [8]}, 'arms': [{'name': 'b'}]}
     """
-    changed = deepcopy(content)
+    changed = content
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         keys = path.strip().split(".")
-        if not equals or not all(keys):
-            raise RecipeError(f"--set takes KEY=VALUE, such as training.epochs=5; got {assignment!r}.")
+        if not equals or not all(keys) or len(keys) > _DEEPEST:
+            raise RecipeError(f"--set takes KEY=VALUE, such as training.epochs=5; got {assignment[:80]!r}.")
         try:
             value = load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"--set {assignment}: {text!r} is not YAML: {_line(error)}") from error
-        changed = _with(changed, keys, value, assignment)
+        except RecipeError as error:
+            raise RecipeError(f"--set {assignment[:80]}: {text[:80]!r} is not YAML: {error}") from error
+        changed = _with(changed, keys, value, assignment[:80])
     return changed
 
 
@@ -58,15 +58,11 @@ def _with(content: Any, keys: Sequence[str], value: Any, assignment: str) -> Any
 
 
 def _place(content: list[Any], key: str, assignment: str) -> int:
-    if not key.isdecimal() or int(key) >= len(content):
+    if not key.isdecimal() or len(key) > 9 or int(key) >= len(content):
         names = [str(each["name"]) for each in content if isinstance(each, dict) and "name" in each]
         listed = f" ({', '.join(names)})" if names else ""
         raise RecipeError(
-            f"--set {assignment}: {key!r} is no place in a list of {len(content)}{listed}. Places are numbers from 0 "
-            f"to {len(content) - 1}."
+            f"--set {assignment}: {key[:20]!r} is no place in a list of {len(content)}{listed}. Places are numbers "
+            f"from 0 to {len(content) - 1}."
         )
     return int(key)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from rightreasons.core._closest import did_you_mean
@@ -13,7 +12,7 @@ from rightreasons.recipes._arms import AttributionName
 from rightreasons.recipes._controls import expand
 from rightreasons.recipes._override import override
 from rightreasons.recipes._schema import Recipe
-from rightreasons.recipes._yaml import load
+from rightreasons.recipes._yaml import LONGEST, dump, load
 
 
 def read(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
@@ -26,13 +25,7 @@ def read(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
     Raises: RecipeError, one line that says where and what, if it cannot be run as written.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RecipeError(_unreadable(path, error)) from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is not a text file: {error}.") from error
-    recipe = parse(text, str(path), assignments)
+    recipe = parse(_text_of(path), str(path), assignments)
     if recipe.folder is None and recipe.names_files:
         return recipe.model_copy(update={"folder": str(path.parent.resolve())})
     return recipe
@@ -51,8 +44,8 @@ def parse(text: str, where: str = "recipe", assignments: Sequence[str] = ()) -> 
     """
     try:
         content = load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where}: {_syntax(error)}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
     return validate(override(content, assignments) if assignments else content, where)
 
 
@@ -93,7 +86,7 @@ def to_yaml(recipe: Recipe) -> str:
     for key in ("folder", "files", "resolved"):
         if not content[key]:
             del content[key]
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    return dump(content)
 
 
 def _first(error: ValidationError) -> str:
@@ -105,8 +98,8 @@ def _first(error: ValidationError) -> str:
     if first["type"] == "missing":
         message = "this key is required"
     elif first["type"] not in ("value_error",):
-        message = f"{message[0].lower()}{message[1:]}, got {first['input']!r}"
-    return " ".join(f"{place.lstrip('.') or 'recipe'}: {message}.{more}".split())
+        message = f"{message[0].lower()}{message[1:]}, got {_short(repr(first['input']))}"
+    return _short(" ".join(f"{place.lstrip('.') or 'recipe'}: {message}.{more}".split()), 2000)
 
 
 def _keys(loc: tuple[int | str, ...]) -> list[int | str]:
@@ -114,15 +107,21 @@ def _keys(loc: tuple[int | str, ...]) -> list[int | str]:
     return [part for part in loc if part not in ("int", "float", "bool", "list[str]")]
 
 
-def _syntax(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{place}{getattr(error, 'problem', None) or 'not YAML'}."
+def _text_of(path: Path) -> str:
+    try:
+        if path.is_file():
+            with path.open(encoding="utf-8") as file:
+                return file.read(LONGEST + 1)
+        there = path.exists()
+        near = [str(each) for each in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not a text file: {error}.") from error
+    except OSError as error:
+        raise RecipeError(f"{_short(str(path))} cannot be read: {error.strerror or error}.") from error
+    if there:
+        raise RecipeError(f"{path} cannot be read: it is no file, but a folder, a pipe or a device.")
+    raise RecipeError(f"there is no recipe {_short(repr(str(path)))}. {did_you_mean(str(path), near)}")
 
 
-def _unreadable(path: Path, error: OSError) -> str:
-    if not path.exists():
-        folder = path.parent
-        near = [str(each) for each in folder.glob("*.y*ml")] if folder.is_dir() else []
-        return f"there is no recipe {str(path)!r}. {did_you_mean(str(path), near)}"
-    return f"{path} cannot be read: {error.strerror or error}."
+def _short(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"

@@ -9,6 +9,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.recipes._arms import Arm, AttributionName
 from rightreasons.recipes._base import Named, Strict
 from rightreasons.recipes._data import Data
+from rightreasons.recipes._limits import LONGEST_NAME, MOST_FITS, MOST_TRIALS, FilePath
 from rightreasons.recipes._training import OptimizerName, Training
 
 
@@ -36,7 +37,7 @@ class Pretrained(Strict):
         freeze: names or patterns of what is not trained.
     """
 
-    weights: str | None = None
+    weights: FilePath | None = None
     skip: list[str] = []
     freeze: list[str] = []
 
@@ -80,10 +81,10 @@ class Explain(Strict):
     attribution: AttributionName = AttributionName.model_validate(
         {"name": "expected_gradients", "samples": 200}
     )
-    rows: int = Field(default=200, ge=1)
-    examples: int = Field(default=10, ge=0)
-    sets: str | None = None
-    relevant: str | list[str] = []
+    rows: int = Field(default=200, ge=1, le=1_000_000_000)
+    examples: int = Field(default=10, ge=0, le=1000)
+    sets: FilePath | None = None
+    relevant: FilePath | list[str] = []
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -126,18 +127,18 @@ class Recipe(Strict):
             asks for it.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)
     title: str = ""
     description: str = ""
     demo: bool = False
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     data: Data
     task: TaskName | None = None
     model: Model
     pretrained: Pretrained = Pretrained()
     training: Training
     arms: list[Arm] = Field(min_length=1)
-    trials: int | None = Field(default=None, ge=1)
+    trials: int | None = Field(default=None, ge=1, le=MOST_TRIALS)
     select: Select = Select()
     explain: Explain = Explain()
     loggers: list[Literal["csv", "tensorboard"]] = []
@@ -169,6 +170,12 @@ class Recipe(Strict):
         if len(set(counts.values())) > 1:
             raise ValueError(
                 f"every arm must have the same number of trials, else one is luckier; got {counts}"
+            )
+        fits = len(self.arms) * self.trials_per_arm * self.data.splits
+        if fits > MOST_FITS:
+            raise ValueError(
+                f"{len(self.arms)} arms, {self.trials_per_arm} trials and {self.data.splits} splits are {fits:,} fits, "
+                f"and {MOST_FITS:,} are the most; lower data.splits, or the number of weights"
             )
         against, whole = self.compare.against, not any(arm.controls for arm in self.arms)
         if whole and against is not None and against not in names:  # else controls become arms first

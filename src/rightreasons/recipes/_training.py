@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from rightreasons.recipes._base import Named, Strict
+from rightreasons.recipes._limits import MOST_EPOCHS
 
 
 class OptimizerName(Named):
@@ -63,19 +64,19 @@ class Training(Strict):
     DECIDE_NOTHING: ClassVar[set[str]] = {"checkpoint_every", "seed"}
     """Results do not depend on these, but on the seed of each fit."""
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=MOST_EPOCHS)
     batch_size: int | None = Field(default=None, ge=1)
     optimizer: OptimizerName = OptimizerName.model_validate("adam")
     schedule: ScheduleName | None = None
     patience: int | None = Field(default=None, ge=1)
     clip: float | None = Field(default=None, gt=0)
-    accumulate: int = Field(default=1, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=1_000_000)
     drop_last: bool = False
     augment: list[AugmentationName] = []
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     engine: EngineName = EngineName.model_validate("double_backprop")
     standardise_labels: bool = False
-    seed: int | None = Field(default=None, ge=0)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
     checkpoint_every: int | None = Field(default=None, ge=1)
 
     @field_validator("optimizer", mode="before")

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import yaml
 
 from rightreasons.recipes import to_yaml
+from rightreasons.recipes._yaml import dump
 from rightreasons.report._blocks import Code, Folded, Section, Text
 from rightreasons.report._source import Source
 from rightreasons.report._tables import cost_table
@@ -48,7 +48,7 @@ def made_section(source: Source) -> Section:
     ]
     if known:
         blocks.append(Text(". ".join(known).rstrip(".") + ".", note=True))
-    versions = yaml.safe_dump(source.recipe.resolved or {}, sort_keys=False, allow_unicode=True)
+    versions = dump(source.recipe.resolved or {})
     recipe = to_yaml(source.recipe.model_copy(update={"resolved": None}))
     blocks += [
         Folded("Recipe, with every default", [Code(recipe)]),

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from rightreasons import data, stats
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError, RecipeError, RightReasonsError
+from rightreasons.core._text import text_of
 from rightreasons.recipes import Recipe
 from rightreasons.runs._learned import importances
 
@@ -116,8 +117,8 @@ def _relevant(recipe: Recipe, features: Sequence[str], owner: Mapping[str, str])
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        return [line.strip() for line in text_of(path).split("\n") if line.strip()]
+    except (OSError, ValueError) as error:
         raise RecipeError(
             f"explain.relevant: {path} cannot be read as text, one name on each line: {error}."
         ) from error
