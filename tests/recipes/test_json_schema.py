@@ -51,6 +51,7 @@ CHECKS: dict[str, Any] = {
     "minItems": lambda v, said, _: not isinstance(v, list) or len(v) >= said,
     "maxItems": lambda v, said, _: not isinstance(v, list) or len(v) <= said,
     "minLength": lambda v, said, _: not isinstance(v, str) or len(v) >= said,
+    "maxLength": lambda v, said, _: not isinstance(v, str) or len(v) <= said,
     "pattern": lambda v, said, _: not isinstance(v, str) or re.search(said, v) is not None,
     "minimum": lambda v, said, _: not is_type(v, "number") or v >= said,
     "maximum": lambda v, said, _: not is_type(v, "number") or v <= said,
