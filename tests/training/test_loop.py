@@ -260,3 +260,65 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(tmp_path):
         kills += 1
     resumed = long_run(tmp_path / "broken")
     assert torch.equal(weights(resumed), expected)
+
+
+def penalised():
+    trained = objective(dropout=0.0)
+    trained.model[1] = nn.Identity()  # batch-norm would couple the rows of a batch
+    return training.Objective(
+        trained.model, trained.task, [training.Penalty(rr.Gradient(), priors.L2(), 3.0)]
+    )
+
+
+def gradients_of_steps(rows, size, accumulate, drop_last=False):
+    """The gradient of each optimizer step of one epoch, in which nothing moves."""
+    trained, seen = penalised(), []
+
+    class Still(torch.optim.SGD):
+        def step(self, closure=None):
+            seen.append(torch.cat([p.grad.flatten() for p in trained.parameters()]))
+            return super().step(closure)
+
+    still = partial(Still, lr=0.0)
+    DOUBLE(
+        trained,
+        problem(rows),
+        epochs=1,
+        batch_size=size,
+        accumulate=accumulate,
+        drop_last=drop_last,
+        optimizer=still,
+    )
+    return seen
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize(("rows", "size", "accumulate"), [(9, 3, 2), (8, 3, 3), (10, 4, 2), (7, 3, 9)])
+def test_a_group_has_the_mean_gradient_of_its_rows(rows, size, accumulate, drop_last):
+    found = gradients_of_steps(rows, size, accumulate, drop_last)
+    batches = gradients_of_steps(rows, size, 1, drop_last)
+    used = rows - rows % size if drop_last else rows
+    counts = [min(size, used - start) for start in range(0, used, size)]
+    groups = [slice(i, i + accumulate) for i in range(0, len(batches), accumulate)]
+    assert len(found) == len(groups)
+    for gradient, group in zip(found, groups, strict=True):
+        each = zip(counts[group], batches[group], strict=True)
+        wanted = sum(count * one for count, one in each) / sum(counts[group])
+        torch.testing.assert_close(
+            gradient, wanted, rtol=1e-6, atol=1e-7
+        )  # Fabric hands losses over in float32
+
+
+def test_batches_of_different_sizes_take_the_step_of_the_whole():
+    (whole,), (parts,) = gradients_of_steps(8, None, 1), gradients_of_steps(8, 3, 3)
+    torch.testing.assert_close(parts, whole, rtol=1e-6, atol=1e-7)
+
+
+def test_the_record_is_a_mean_over_rows_not_over_batches():
+    still = partial(torch.optim.SGD, lr=0.0)
+    parts, whole = (
+        DOUBLE(penalised(), problem(), epochs=1, batch_size=size, optimizer=still).history[0]
+        for size in (20, None)  # batches of 20, 20 and 8
+    )
+    for name in ("loss", "task", "penalty/L2"):
+        assert parts[name] == pytest.approx(whole[name], rel=1e-6)  # Fabric hands losses over in float32

@@ -81,7 +81,8 @@ def fit(
         patience: epochs without a better validation metric before stopping.
         augment: (x, generator) -> x, applied to training batches.
         clip: largest gradient norm.
-        accumulate: batches whose gradients are averaged for one optimizer step.
+        accumulate: batches whose gradients are averaged for one optimizer step, each counting as its rows; the last
+            group of an epoch may hold fewer.
         drop_last: leave out the last partial batch of an epoch.
         precision: a Fabric precision, such as "32-true" or "bf16-mixed".
         accelerator: a Fabric accelerator.

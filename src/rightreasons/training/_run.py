@@ -57,6 +57,16 @@ class Plan:
     def batches(self) -> int:
         return self.rows // self.batch_size if self.drop_last else -(-self.rows // self.batch_size)
 
+    def share(self, number: int) -> float:
+        """Of a batch's rows in those of its group, whose gradients make one optimizer step."""
+        first = number - number % self.accumulate
+        behind = min(first + self.accumulate, self.batches)
+        return self._rows_between(number, number + 1) / self._rows_between(first, behind)
+
+    def _rows_between(self, first: int, behind: int) -> int:
+        """Rows of the batches `first` to `behind`, of all processes."""
+        return min(behind * self.batch_size, self.rows) - first * self.batch_size
+
     @property
     def steps(self) -> int:
         """Of the optimizer, when every epoch is done."""
@@ -114,7 +124,7 @@ class Run:
     def update(self, losses: Losses, number: int) -> None:
         """Backward; every `accumulate` batches, and at the end of the epoch, an optimizer step."""
         plan, state = self.plan, self.state
-        self.fabric.backward(losses.total / plan.accumulate)
+        self.fabric.backward(losses.total * plan.share(number))
         _add(state.sums, losses)
         state.batch = number + 1
         if state.batch % plan.accumulate and state.batch < plan.batches:
@@ -135,7 +145,7 @@ class Run:
                 group["lr"] = rate * factor
 
     def record(self, seconds: float) -> Record:
-        """Means over the epoch's batches (and processes)."""
+        """Means over the epoch's rows, of all processes."""
         sums = self._sums_of_all()
         means = {k: v / sums[f"{k}/count"] for k, v in sums.items() if f"{k}/count" in sums}
         weights = {k: v for k, v in sums.items() if k.startswith("weight/")}
@@ -245,11 +255,16 @@ def _seed(seed: int, device: torch.device) -> None:
 
 
 def _add(sums: dict[str, float], losses: Losses) -> None:
-    values = {"loss": losses.total, "task": losses.task}
-    values |= {f"penalty/{name}": value for name, value in losses.penalties.items()}
+    """Each value as often as the batch has rows here: a last, smaller batch counts for less."""
+    rows = losses.outputs.shape[0]
+    penalties = {name: float(value.detach()) for name, value in losses.penalties.items()}
+    task = float(losses.task.detach())
+    # Not the total, in which DDP's averaging of processes with different numbers of rows is made up for.
+    loss = task + sum(losses.weights[name] * value for name, value in penalties.items())
+    values = {"loss": loss, "task": task} | {f"penalty/{name}": value for name, value in penalties.items()}
     for name, value in values.items():
-        sums[name] = sums.get(name, 0.0) + float(value.detach())
-        sums[f"{name}/count"] = sums.get(f"{name}/count", 0.0) + 1
+        sums[name] = sums.get(name, 0.0) + rows * value
+        sums[f"{name}/count"] = sums.get(f"{name}/count", 0.0) + rows
     sums.update({f"weight/{name}": weight for name, weight in losses.weights.items()})
 
 
