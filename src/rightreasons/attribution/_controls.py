@@ -81,7 +81,9 @@ class RandomMap(Control):
     )
 
     def maps(self, inputs: tuple[Tensor, ...], generator: torch.Generator | None) -> tuple[Tensor, ...]:
-        return tuple(torch.randn(part.shape, generator=generator).to(part) for part in inputs)
+        return tuple(
+            torch.randn(part.shape, generator=generator, dtype=torch.float32).to(part) for part in inputs
+        )
 
 
 @final

@@ -104,6 +104,6 @@ class _NoisyInputs(Attribution):
         check_inputs(inputs)
         noisy = []
         for x in as_tuple(inputs):
-            noise = torch.randn(1, *x.shape[1:], generator=call.generator).to(x)
+            noise = torch.randn(1, *x.shape[1:], generator=call.generator, dtype=torch.float32).to(x)
             noisy.append(x + self.sigma * (span(x) if self.relative else 1) * noise)
         return like(noisy, inputs)

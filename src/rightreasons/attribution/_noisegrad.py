@@ -126,6 +126,6 @@ class NoiseGrad(Attribution):
         for _ in range(self.samples):
             values = {}
             for name, p in parameters:
-                noise = torch.randn(p.shape, generator=call.generator).to(p)
+                noise = torch.randn(p.shape, generator=call.generator, dtype=torch.float32).to(p)
                 values[name] = (p if call.create_graph else p.detach()) * (1 + self.sigma * noise)
             yield Replaced(network, values)

@@ -150,7 +150,9 @@ class SmoothGrad(PathAttribution):
         sets = function.batch if call.training else 1
         # float32 whatever the inputs are, so that the draws of a seed do not depend on their precision.
         noise = tuple(
-            torch.randn(sets, samples, *x.shape[1:], generator=call.generator).to(x.device)
+            torch.randn(sets, samples, *x.shape[1:], generator=call.generator, dtype=torch.float32).to(
+                x.device
+            )
             for x in function.points
         )
         sigma = matching_rows(self.sigma, function.points, what="sigma")
