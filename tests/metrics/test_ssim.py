@@ -57,3 +57,9 @@ def test_bad_arguments():
         ssim(a, a, window=1, data_range=float("inf"))
     with pytest.raises(ShapeError, match=r"ssim takes maps over 1, 2 or 3 dimensions"):
         ssim(torch.rand(1, 3, 3, 3, 3), torch.rand(1, 3, 3, 3, 3), window=1, reduce=None)
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**100])
+def test_a_given_range_has_the_scale_of_the_maps(scale: float):
+    a, b = torch.randn(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ssim(scale * a, scale * b, data_range=6 * scale), ssim(a, b, data_range=6.0))

@@ -73,6 +73,6 @@ def test_guidance_must_come_and_fit(prior):
 
 
 def test_unit_scaled_has_largest_value_one_and_zero_for_negligible_rows():
-    rows = torch.tensor([[2.0, -8.0], [0.0, 0.0], [1e-20, 0.0], [-3e38, 1e38]])
-    expected = torch.tensor([[0.25, -1.0], [0.0, 0.0], [0.0, 0.0], [-1.0, 1 / 3]])
+    rows = torch.tensor([[2.0, -8.0], [0.0, 0.0], [1e-39, 0.0], [-3e38, 1e38], [1e-37, 5e-38]])
+    expected = torch.tensor([[0.25, -1.0], [0.0, 0.0], [0.0, 0.0], [-1.0, 1 / 3], [1.0, 0.5]])
     torch.testing.assert_close(unit_scaled(rows), expected)

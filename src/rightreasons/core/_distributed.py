@@ -49,11 +49,12 @@ def batch_mean(x: Float[Tensor, "B *F"]) -> Float[Tensor, "*F"]:
     Under DistributedDataParallel, which averages gradients over ranks, a penalty of this mean has exactly
     the gradient of the single-process penalty on the union batch, also when ranks hold different numbers of rows.
     """
+    # Divided first, so that no sum of finite numbers overflows.
     if not _across_ranks.get():
-        return x.mean(0)
+        return (x / x.shape[0]).sum(0)
     rows = torch.tensor(float(x.shape[0]), dtype=x.dtype, device=x.device)
     dist.all_reduce(rows)
-    return _AllReduceSum.apply(x.sum(0)) / rows
+    return _AllReduceSum.apply((x / rows).sum(0))
 
 
 def mean_over_ranks(value: float, device: torch.device) -> float:

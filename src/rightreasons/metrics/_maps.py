@@ -173,6 +173,13 @@ def varies(maps: Float[Tensor, "B *S"]) -> Bool[Tensor, "B"]:
     return torch.from_numpy(found)
 
 
+def in_unit_range(maps: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
+    """Each row times a power of two, exactly, so that its largest magnitude lies in [1/2, 1) and no sum overflows."""
+    largest_B = maps.detach().flatten(1).abs().amax(1)
+    exponent_B = torch.frexp(largest_B).exponent.clamp(min=-100)  # 2^100 and more could itself overflow
+    return torch.ldexp(maps, -exponent_B.reshape(-1, *(1,) * (maps.ndim - 1)))
+
+
 def marks(mask: Bool[Tensor, "B n"]) -> Int64[Tensor, "B"]:
     """How many positions of each row are marked; on the CPU numpy counts many times faster than torch adds up."""
     if mask.device.type != "cpu":

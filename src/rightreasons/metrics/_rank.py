@@ -17,6 +17,7 @@ from rightreasons.metrics._maps import (
     checked_pair,
     checked_space,
     checked_window,
+    in_unit_range,
     nan_unless,
     varies,
 )
@@ -180,7 +181,8 @@ def _means(
     checked_border(border, metric)
     a, b = checked_pair(a, b, metric, reduce)
     checked_space(a, metric, graph)
-    return window_mean(a.detach(), window, border, graph), window_mean(b.detach(), window, border, graph)
+    a, b = in_unit_range(a.detach()), in_unit_range(b.detach())
+    return window_mean(a, window, border, graph), window_mean(b, window, border, graph)
 
 
 def _compared(

@@ -16,6 +16,7 @@ from rightreasons.metrics._maps import (
     checked_pair,
     checked_space,
     checked_window,
+    in_unit_range,
     nan_unless,
     varies,
 )
@@ -74,18 +75,19 @@ def ssim(
             f"{tuple(a.shape[1:])}. Pass window={(min(a.shape[1:]) - 1) // 2} or less."
         )
     if data_range is not None:
-        return _similarity(a, b, window, sigma, data_range)
-    return nan_unless(varies(a) & varies(b), _similarity(_unit_range(a), _unit_range(b), window, sigma, 1.0))
+        return _similarity(a / data_range, b / data_range, window, sigma)
+    return nan_unless(varies(a) & varies(b), _similarity(_unit_range(a), _unit_range(b), window, sigma))
 
 
 def _unit_range(maps: Float[Tensor, "B *S"]) -> Float[Tensor, "B *S"]:
-    space = tuple(range(1, maps.ndim))
+    space, maps = tuple(range(1, maps.ndim)), in_unit_range(maps)
     low = maps.amin(space, keepdim=True)
     return (maps - low) / (maps.amax(space, keepdim=True) - low)
 
 
-def _similarity(a: Tensor, b: Tensor, window: int, sigma: float, data_range: float) -> Float[Tensor, "B"]:
-    c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
+def _similarity(a: Tensor, b: Tensor, window: int, sigma: float) -> Float[Tensor, "B"]:
+    """In units of the range L."""
+    c1, c2 = _K1**2, _K2**2
     # Variances are of maps around their own level: far from 0, differences of squares would be rounding.
     space = tuple(range(1, a.ndim))
     level_a, level_b = (maps.detach().mean(space, keepdim=True) for maps in (a, b))

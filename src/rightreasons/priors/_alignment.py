@@ -1,6 +1,7 @@
 """Agreement with a human's map of what matters."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -68,7 +69,9 @@ class Alignment:
         human, known_B = self._known(human)
         shared = [d for d in range(1, maps.ndim) if human.shape[d] == 1 and maps.shape[d] > 1]
         sizes = maps if self.signed else maps.abs()
-        reduced = sizes.sum(shared, keepdim=True) if shared else sizes
+        # A mean in place of the sum: the same direction, and it does not overflow.
+        count = prod(maps.shape[d] for d in shared)
+        reduced = (sizes / count).sum(shared, keepdim=True) if shared else sizes
         cosine_B = (_unit(reduced.flatten(1)) * _unit(human.to(maps).flatten(1))).sum(1)
         return torch.where(known_B, 1 - cosine_B, 0.0).mean()
 

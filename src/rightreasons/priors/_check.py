@@ -93,9 +93,9 @@ def unit_scaled(rows: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows p"]:
     """Each row divided by its largest absolute value, which is held constant.
 
     For a penalty with f(c phi) = f(phi) this changes neither value nor gradient, and it keeps squares from under-
-    and overflowing. A row whose largest value is below the square root of the smallest normal number (1e-19 in
-    float32) counts as all zero: it becomes 0 with gradient 0.
+    and overflowing. A row whose largest value is below the smallest normal number (1e-38 in float32), where the
+    gradient would overflow, counts as all zero: it becomes 0 with gradient 0.
     """
     largest = rows.detach().abs().amax(-1, keepdim=True)
-    negligible = largest <= torch.finfo(rows.dtype).tiny ** 0.5
+    negligible = largest < torch.finfo(rows.dtype).tiny
     return rows / largest.masked_fill(negligible, torch.inf)

@@ -98,7 +98,9 @@ class GroupSparsity:
                 "model sees."
             )
         if self.penalty == "gini":
-            sums_BG = _added(rows_Bp[:, feature_E], group_E, len(sizes_G)).abs()
+            # Divided by one number, which the coefficient does not see, so that no sum overflows.
+            members_BE = rows_Bp[:, feature_E] / len(feature_E)
+            sums_BG = _added(members_BE, group_E, len(sizes_G)).abs()
             rows = sums_BG if self.level == "sample" else batch_mean(sums_BG)[None]
             return -gini_coefficient(rows).mean()
         rows = rows_Bp if self.level == "sample" else batch_mean(rows_Bp.abs())[None]

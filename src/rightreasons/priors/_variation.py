@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -87,7 +88,9 @@ class TotalVariation:
         space = maps.shape[maps.ndim - self.dims :]
         images_BCS = maps.reshape(len(maps), -1, *space)
         if self.channels == "sum":
-            images_BCS = images_BCS.sum(1, keepdim=True)
+            # Where the scale is divided out, a mean serves: a sum may overflow.
+            count = images_BCS.shape[1] if self.normalise in ("std", "l1") else 1
+            images_BCS = (images_BCS / count).sum(1, keepdim=True)
         psi_BCS = _normalised(images_BCS.flatten(1), self.normalise).reshape(images_BCS.shape)
         jumps = [psi_BCS.diff(dim=d).abs().flatten(1).sum(1) for d in range(2, psi_BCS.ndim)]
         return sum(jumps[1:], jumps[0]).mean()
@@ -97,7 +100,9 @@ def _normalised(rows: Float[Tensor, "B n"], normalise: Normalise) -> Float[Tenso
     if normalise is None:
         return rows
     if normalise == "published":
-        return rows / _spread(rows, smallest=rows.shape[1] ** -0.5)
+        # Squares of large numbers overflow, those of small ones do not matter here.
+        unit = rows.detach().abs().amax(1, keepdim=True).clamp(min=1)
+        return rows / unit / _spread(rows / unit, smallest=rows.shape[1] ** -0.5 / unit)
     scaled = unit_scaled(rows)
     if normalise == "l1":
         # The largest scaled value is 1, so the sum falls below 1 only in a row of zeros.
@@ -105,7 +110,8 @@ def _normalised(rows: Float[Tensor, "B n"], normalise: Normalise) -> Float[Tenso
     return scaled / _spread(scaled, smallest=_SMALLEST_RELATIVE_SPREAD)
 
 
-def _spread(rows: Float[Tensor, "B n"], smallest: float) -> Float[Tensor, "B 1"]:
+def _spread(rows: Float[Tensor, "B n"], smallest: float | Float[Tensor, "B 1"]) -> Float[Tensor, "B 1"]:
     """Standard deviation, at least `smallest`; clamped before the root, whose slope at 0 is infinite."""
     variance = (rows - rows.mean(1, keepdim=True)).square().mean(1, keepdim=True)
-    return variance.clamp(min=smallest**2).sqrt()
+    least = torch.as_tensor(smallest, dtype=rows.dtype, device=rows.device).square()
+    return torch.maximum(variance, least.clamp(min=torch.finfo(rows.dtype).tiny)).sqrt()
