@@ -160,3 +160,18 @@ def test_repr_shows_what_differs_from_the_defaults() -> None:
         == "PGD(eps=<3>, norm=L2(), bounds=(0.0, 1.0))"
     )
     assert repr(PGD(eps=0.1, norm=Linf(), steps=7, loss="margin")) == "PGD(eps=0.1, steps=7, loss='margin')"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.3), (-0.3, -0.1), (1e-3, 1 / 3)])
+def test_bounds_that_float32_cannot_hold_are_not_passed_by_its_rounding(low: float, high: float) -> None:
+    x = torch.full((1, 3), (low + high) / 2)
+    for sign in (1.0, -1.0):
+        point = PGD(eps=1.0, bounds=(low, high)).ball(x).place(torch.full_like(x, sign))
+        assert low <= float(point.min())
+        assert float(point.max()) <= high
+    # What lies on the rounded bound already is inside, and may stay there, but goes no further.
+    edge = torch.tensor([[low, high]])
+    ball = PGD(eps=1e-6, bounds=(low, high)).ball(edge)
+    assert torch.equal(ball.place(torch.zeros_like(edge)), edge)
+    out = ball.place(torch.tensor([[-1.0, 1.0]]))
+    assert bool((out[:, 0] >= edge[:, 0]).all() & (out[:, 1] <= edge[:, 1]).all())

@@ -1,5 +1,6 @@
 """LRP: every rule against loops over terms, conservation and where it ends, and what is refused."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -384,3 +385,43 @@ def test_bad_rules() -> None:
 def test_bad_numbers(make: Callable[[], rr.Rule], message: str) -> None:
     with pytest.raises(rr.InputError, match=message):
         make()
+
+
+def test_a_box_for_each_channel_is_one_box_of_the_pixels_before_normalisation():
+    mean, std = torch.tensor([0.5, 0.4], dtype=torch.float64), torch.tensor([0.2, 0.3], dtype=torch.float64)
+    torch.manual_seed(0)
+    normalised = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 2)).double()
+    raw = copy.deepcopy(normalised)
+    scaled = raw[0].weight.detach() / std.reshape(1, 2, 1, 1)
+    raw[0].bias.data -= (scaled * mean.reshape(1, 2, 1, 1)).sum((1, 2, 3))
+    raw[0].weight.data = scaled
+    pixels = torch.rand(4, 2, 5, 5, dtype=torch.float64)
+    shape = (2, 1, 1)
+    x = (pixels - mean.reshape(shape)) / std.reshape(shape)
+    found = rr.LRP(first=rr.ZBox((0 - mean) / std, ((1 - mean) / std).reshape(1, *shape)))(normalised, x, 1)
+    torch.testing.assert_close(found, rr.LRP(first=rr.ZBox(0, 1))(raw, pixels, 1))
+
+
+def test_a_box_for_each_feature_of_a_linear_layer_has_them_last():
+    model = mlp()
+    tokens = torch.randn(2, 3, 4, dtype=torch.float64)
+    one, many = rr.ZBox(-5, 5), rr.ZBox([-5.0] * 4, [5, 5, 5, 5])
+    found = [rr.LRP(first=rule)(model, tokens, lambda z: z.sum((1, 2))) for rule in (one, many)]
+    torch.testing.assert_close(*found)
+    assert many == rr.ZBox((-5.0,) * 4, torch.tensor([5.0] * 4).reshape(4, 1, 1))
+    assert hash(many) == hash(rr.ZBox((-5.0,) * 4, (5.0,) * 4))
+
+
+def test_a_box_has_the_channels_of_its_layer():
+    with pytest.raises(
+        rr.ShapeError, match=r"ZBox has 3 values of low, but its layer's input \(5, 4\) has 4 channels"
+    ):
+        rr.LRP(first=rr.ZBox((-5, -5, -5), 5))(mlp(), torch.randn(5, 4, dtype=torch.float64), 0)
+    with pytest.raises(rr.ShapeError, match="the same channels; got 3 values of low and 2 of high"):
+        rr.ZBox((0, 0, 0), (1, 1))
+    with pytest.raises(rr.ShapeError, match=r"one for each channel, such as .* got shape \(2, 2\)"):
+        rr.ZBox(torch.zeros(2, 2), 1)
+    with pytest.raises(rr.InputError, match="low is a number, or one for each channel; got 'black'"):
+        rr.ZBox("black", 1)
+    with pytest.raises(rr.InputError, match="finite ends, low < high"):
+        rr.ZBox((0.0, float("nan")), 1)

@@ -21,11 +21,12 @@ class Defects:
 
     Args:
         row_wrap: windows are added to flat indices, so at the left and right border they continue in the next row.
-        zero_dropped: the first pixel is never inside a window.
+        zero_dropped: the first pixel is never inside a window, and never a diverse pick.
         second_skipped: the second diverse pick blocks its window but is not kept.
         candidates: only the largest M values are looked at for diverse picks; None for all.
         end_wrap: with `row_wrap`, indices before the first pixel count from the end (the attack's windows).
         argsort: ties fall as numpy's unstable ascending sort leaves them.
+        fourth_rows: 7 x 7 windows on images 128 wide hold the rows 4 away in place of those 3 away.
     """
 
     row_wrap: bool = False
@@ -34,6 +35,7 @@ class Defects:
     candidates: int | None = None
     end_wrap: bool = False
     argsort: bool = False
+    fourth_rows: bool = False
 
 
 NONE = Defects()
@@ -56,8 +58,9 @@ def topk(grid: Tensor, k: int, defects: Defects = NONE) -> set[Place]:
 
 
 def window(place: Place, radius: int, shape: Sequence[int], defects: Defects = NONE) -> set[Place]:
-    near = set()
-    for step in product(range(-radius, radius + 1), repeat=len(shape)):
+    near, steps = set(), range(-radius, radius + 1)
+    rows = [-4, *steps[1:-1], 4] if defects.fourth_rows and radius == 3 and shape[1] == 128 else steps
+    for step in product(rows, *[steps] * (len(shape) - 1)):
         other = tuple(x + d for x, d in zip(place, step, strict=True))
         if defects.row_wrap:
             flat = other[0] * shape[1] + other[1]
@@ -76,6 +79,8 @@ def windows(chosen: set[Place], radius: int, shape: Sequence[int], defects: Defe
 def diverse(grid: Tensor, k: int, radius: int, defects: Defects = NONE) -> list[Place]:
     """Greedy picks in order, as many as there are up to k."""
     left, picks = by_order(grid, defects)[: defects.candidates], []
+    if defects.zero_dropped:
+        left = [place for place in left if any(place)]
     wanted = k + defects.second_skipped
     while left and len(picks) < wanted:
         picks.append(left[0])

@@ -236,6 +236,21 @@ def test_published_windows_drop_the_first_pixel():
     assert oracles.recall(a[0], a[0], 1, 0, 0, Defects(zero_dropped=True)) == 0
 
 
+def test_published_diverse_picks_leave_the_first_pixel_out():
+    grid = torch.arange(25.0, 0.0, -1.0).reshape(5, 5)  # the first pixel is the largest
+    assert oracles.diverse(grid, 2, 1) == [(0, 0), (0, 2)]
+    assert oracles.diverse(grid, 2, 1, Defects(zero_dropped=True)) == [(0, 1), (0, 3)]
+
+
+def test_published_seven_by_seven_windows_at_width_128_take_the_fourth_rows():
+    wrong = Defects(fourth_rows=True)
+    correct, published = (oracles.window((9, 9), 3, (128, 128), each) for each in (Defects(), wrong))
+    assert published - correct == {(row, column) for row in (5, 13) for column in range(6, 13)}
+    assert correct - published == {(row, column) for row in (6, 12) for column in range(6, 13)}
+    for radius, shape in ((2, (128, 128)), (3, (28, 28))):
+        assert oracles.window((9, 9), radius, shape, wrong) == oracles.window((9, 9), radius, shape)
+
+
 def test_windows_of_the_published_attack_continue_at_the_end_of_the_map():
     correct = oracles.window((0, 1), 1, (4, 5))
     published = oracles.window((0, 1), 1, (4, 5), Defects(row_wrap=True, end_wrap=True))

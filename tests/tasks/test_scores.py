@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rightreasons import tasks
 from rightreasons.tasks._scores import auc, r2
 
 pairs = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=30)
@@ -57,3 +58,24 @@ def test_r2_equals_scikit_learn():
 
 def test_r2_of_constant_labels_is_nan():
     assert math.isnan(r2(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 3.0])))
+
+
+TASKS = {
+    "binary": (tasks.Binary(), (12,), torch.arange(12) % 2),
+    "classes": (tasks.MultiClass(3), (12, 3), torch.arange(12) % 3),
+    "labels": (
+        tasks.MultiLabel(2),
+        (12, 2),
+        torch.stack([torch.arange(12) % 2, torch.arange(12) % 3 % 2], 1),
+    ),
+    "numbers": (tasks.Regression(), (12,), torch.arange(12.0)),
+    "survival": (tasks.Survival(), (12,), torch.stack([torch.arange(12.0), torch.arange(12.0) % 2], 1)),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_metrics_of_half_precision_are_those_of_the_same_numbers(name, dtype):
+    task, shape, y = TASKS[name]
+    outputs = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert task.metrics(outputs, y) == task.metrics(outputs.double(), y)

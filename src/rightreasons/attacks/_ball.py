@@ -24,7 +24,7 @@ class Ball:
         x: (N, *F), the centres.
         eps: (1, *F) or (N, *F), radius of each feature; 0 where nothing may change.
         norm: of (point - x) / eps, at most 1.
-        low, high: bounds, which x lies within.
+        low, high: bounds; a value of x that is beyond them, by the rounding of its own precision, may stay.
     """
 
     x: Float[Tensor, "N *F"]
@@ -45,7 +45,7 @@ class Ball:
         beyond = (point.double() - self.x.double()).abs() > delta.double().abs()
         point = torch.where(beyond, torch.nextafter(point, self.x), point)
         if self.low is not None and self.high is not None:
-            point = point.clamp(self.low, self.high)
+            point = point.clamp(torch.minimum(self.low, self.x), torch.maximum(self.high, self.x))
         return torch.where(delta == 0, self.x, point)
 
     def offset(self, point: Float[Tensor, "N *F"]) -> Float[Tensor, "N *F"]:
@@ -165,18 +165,15 @@ class Search:
         if x.dtype not in (torch.float32, torch.float64):
             raise InputError(f"attacks run on float32 or float64 inputs; got {x.dtype}. Pass x.float().")
         eps = torch.as_tensor(self.eps, dtype=torch.float64, device=x.device)
-        radius = _fitted(eps.to(x.dtype), x, "eps")
-        exact = _fitted(eps, x, "eps")
-        radius = torch.where(
-            radius.double() > exact, torch.nextafter(radius, torch.zeros_like(radius)), radius
-        )
+        radius = _fitted(_rounded(eps, x.dtype, up=False), x, "eps")
         if self.mask is not None:
             radius = radius * _fitted(torch.as_tensor(self.mask).bool(), x, "mask")
         low, high = (None, None) if self.bounds is None else self._bounds(x, self.bounds)
         return Ball(x.detach(), radius, self.norm, low, high)
 
     def _bounds(self, x: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
-        low, high = (_fitted(torch.as_tensor(b, dtype=x.dtype), x, "bounds") for b in bounds)
+        ends = [torch.as_tensor(b, dtype=torch.float64, device=x.device) for b in bounds]
+        low, high = (_fitted(end.to(x.dtype), x, "bounds") for end in ends)
         outside = (x < low) | (x > high)
         if bool(outside.any()):
             raise InputError(
@@ -184,6 +181,8 @@ class Search:
                 f"inputs span [{float(x.min()):g}, {float(x.max()):g}]. Clamping them would attack other inputs; "
                 "give the bounds of inputs as the model sees them (after normalisation)."
             )
+        within = (_rounded(end, x.dtype, up=is_low) for end, is_low in zip(ends, (True, False), strict=True))
+        low, high = (_fitted(end, x, "bounds") for end in within)
         return low, high
 
     def __repr__(self) -> str:
@@ -201,6 +200,15 @@ class Search:
 
 def _same(value: object, default: object) -> bool:
     return type(value) is type(default) and not isinstance(value, tuple) and value == default
+
+
+def _rounded(exact: Tensor, dtype: torch.dtype, *, up: bool) -> Tensor:
+    """The nearest number of `dtype` that is not below `exact` (`up`), or not above it."""
+    near = exact.to(dtype)
+    wrong = near.double() < exact if up else near.double() > exact
+    return torch.where(
+        wrong, torch.nextafter(near, torch.full_like(near, torch.inf if up else -torch.inf)), near
+    )
 
 
 def _fitted(value: Tensor, x: Tensor, what: str) -> Tensor:

@@ -5,6 +5,7 @@ in a sum of modified terms. A rule is the list of those sums. [bach2015], [monta
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple, final
@@ -12,7 +13,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from rightreasons.core._errors import InputError
+from rightreasons.core._errors import InputError, ShapeError
 
 STABILIZER = 1e-9
 """Added to the size of every denominator that is not the business of an `Epsilon` rule."""
@@ -146,21 +147,72 @@ class ZBox(Rule):
 
         R_j = sum_k (x_j w_jk - low max(w_jk, 0) - high min(w_jk, 0)) / (sum_j ...) R_k
 
+    Pixels that were normalised channel by channel have a box for each channel: ends (0 - mean) / std and
+    (1 - mean) / std.
+
     Args:
-        low: smallest value an input can have, in its units.
-        high: largest value.
+        low: smallest value an input can have, in its units: a number, or one for each channel (for each feature of a
+            linear layer), as a sequence or a tensor such as (C,), (C, 1, 1) or (1, C, 1, 1).
+        high: largest value, alike.
+
+    Raises:
+        InputError: ends that are not finite numbers, or low is not below high.
+        ShapeError: ends of different lengths, or, in use, not one number for each channel of the layer.
+
+    Example:
+        >>> mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        >>> box = ZBox((0 - mean) / std, (1 - mean) / std)
+        >>> [round(low, 2) for low in box.low]
+        [-2.12, -2.04, -1.8]
     """
 
-    low: int | float
-    high: int | float
+    low: int | float | Sequence[int | float] | Tensor
+    high: int | float | Sequence[int | float] | Tensor
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.low) and isfinite(self.high) and self.low < self.high):
+        low, high = _end("low", self.low), _end("high", self.high)
+        if low.numel() > 1 and high.numel() > 1 and low.numel() != high.numel():
+            raise ShapeError(
+                f"both ends of a box are for the same channels; got {low.numel()} values of low and {high.numel()} of "
+                "high. Give one number, or one for each channel."
+            )
+        if not bool((low.isfinite() & high.isfinite() & (low < high)).all()):
             raise InputError(f"a box has finite ends, low < high; got {self.low!r} and {self.high!r}.")
+        # As plain numbers, so that the value can be compared, hashed and printed.
+        for name, value, end in (("low", self.low, low), ("high", self.high, high)):
+            if not isinstance(value, int | float):
+                object.__setattr__(self, name, tuple(end.tolist()))
 
     def shares(self, x: Tensor, weight: Tensor, bias: Tensor | None, z: Tensor) -> tuple[Share, ...]:
-        low, high = torch.full_like(x, self.low), torch.full_like(x, self.high)
+        low, high = (self._everywhere(name, x, weight) for name in ("low", "high"))
         return (Share(((x, weight), (low, -weight.clamp(min=0)), (high, -weight.clamp(max=0))), None),)
+
+    def _everywhere(self, name: str, x: Tensor, weight: Tensor) -> Tensor:
+        """An end of the box for every input of a layer; its channels are the last dimension of a linear layer's."""
+        end = getattr(self, name)
+        if not isinstance(end, tuple):
+            return torch.full_like(x, end)
+        axis = x.dim() - 1 if weight.dim() == 2 else 1
+        if x.shape[axis] != len(end):
+            raise ShapeError(
+                f"ZBox has {len(end)} values of {name}, but its layer's input {tuple(x.shape)} has {x.shape[axis]} "
+                "channels. Give one number, or one for each channel."
+            )
+        return x.new_tensor(end).reshape(-1, *(1,) * (x.dim() - 1 - axis)).expand_as(x)
+
+
+def _end(name: str, value: object) -> Tensor:
+    """Numbers in a row, in float64."""
+    try:
+        found = torch.as_tensor(value, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{name} is a number, or one for each channel; got {value!r}.") from None
+    if found.numel() == 0 or max(found.shape, default=1) != found.numel():
+        raise ShapeError(
+            f"{name} of a box is a number or one for each channel, such as a tensor of shape (C,) or (1, C, 1, 1); "
+            f"got shape {tuple(found.shape)}."
+        )
+    return found.reshape(-1)
 
 
 @final

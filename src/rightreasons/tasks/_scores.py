@@ -21,7 +21,7 @@ def auc(score: Float[Tensor, " B"], positive: Bool[Tensor, " B"]) -> float:
     """
     if bool(positive.all()) or not bool(positive.any()):
         return NAN
-    return recovery_auc(score.cpu().numpy(), positive.cpu().numpy())
+    return recovery_auc(score.cpu().double().numpy(), positive.cpu().numpy())
 
 
 def r2(prediction: Float[Tensor, " B"], truth: Float[Tensor, " B"]) -> float:
