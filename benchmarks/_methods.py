@@ -17,7 +17,7 @@ BEGIN, END = "<!-- written by benchmarks/_methods.py -->\n", "<!-- end of what i
 ORDER: tuple[type[rr.Attribution], ...] = (
     *(rr.Gradient, rr.InputTimesGradient, rr.XGradient, rr.SmoothGrad, rr.NoiseGrad, rr.FusionGrad),
     *(rr.IntegratedGradients, rr.ExpectedGradients, rr.BlurIG, rr.GuidedIG, rr.DeepLift, rr.LRP),
-    *(rr.GradCAM, rr.GradCAMPlusPlus, rr.GuidedBackprop, rr.Deconvnet, rr.GuidedGradCAM),
+    *(rr.GradCAM, rr.GradCAMPlusPlus, rr.XGradCAM, rr.GuidedBackprop, rr.Deconvnet, rr.GuidedGradCAM),
     *(rr.RandomMap, rr.EdgeMap, rr.ConstantMap),
 )
 HEADINGS = {

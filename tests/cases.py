@@ -170,6 +170,7 @@ CATALOGUE: tuple[Catalogued, ...] = (
     Catalogued("grad-cam signed", rr.GradCAM(layer="first", relu=False, upsample="nearest"), channels=1),
     Catalogued("grad-cam++", rr.GradCAMPlusPlus(), channels=1),
     Catalogued("grad-cam++ nearest", rr.GradCAMPlusPlus(layer="second", upsample="nearest"), channels=1),
+    Catalogued("xgrad-cam", rr.XGradCAM(), channels=1),
     Catalogued("blur ig", rr.BlurIG(steps=6), backward=6),
     Catalogued("blur ig gauss", rr.BlurIG(max_sigma=2, steps=4, rule=rr.GaussLegendre()), backward=4),
     Catalogued("blur ig at layer", rr.BlurIG(steps=4, at="first"), channels=3, backward=4),

@@ -78,6 +78,19 @@ def grad_cam(tail: Score, features: Tensor, *, relu: bool) -> Tensor:
     return maps.clamp(min=0) if relu else maps
 
 
+def xgrad_cam(tail: Score, features: Tensor) -> Tensor:
+    """By the paper's formula, place by place, weight 0 where a feature map sums to 0; without the last ReLU."""
+    maps = torch.zeros(len(features), 1, *features.shape[2:], dtype=features.dtype)
+    for b, row in enumerate(features):
+        g = gradient_at(tail, row, b)
+        for k in range(len(row)):
+            total, weight = float(row[k].sum()), 0.0
+            for slope, value in zip(g[k].reshape(-1).tolist(), row[k].reshape(-1).tolist(), strict=True):
+                weight += slope * value / total if total != 0 else 0.0
+            maps[b, 0] += weight * row[k]
+    return maps
+
+
 def grad_cam_plus_plus(tail: Score, features: Tensor) -> Tensor:
     """By the paper's formula, place by place; without its factor exp(score), and without the last ReLU."""
     maps = torch.zeros(len(features), 1, *features.shape[2:], dtype=features.dtype)

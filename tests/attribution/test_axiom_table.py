@@ -59,6 +59,7 @@ METHODS: dict[type, tuple[rr.Attribution, ...]] = {
     ),
     rr.GradCAM: (rr.GradCAM(relu=False),),  # a ReLU would hide what does not hold
     rr.GradCAMPlusPlus: (rr.GradCAMPlusPlus(relu=False),),
+    rr.XGradCAM: (rr.XGradCAM(relu=False),),
     rr.NoiseGrad: (rr.NoiseGrad(samples=4),),
     rr.FusionGrad: (rr.FusionGrad(samples=2, input_samples=2),),
     rr.GuidedBackprop: (rr.GuidedBackprop(),),

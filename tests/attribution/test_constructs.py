@@ -182,7 +182,8 @@ METHODS: tuple[rr.Attribution, ...] = (
     rr.FusionGrad(samples=2, input_samples=2),
     *(rr.IntegratedGradients(steps=3), rr.ExpectedGradients(REFERENCES, samples=9), rr.BlurIG(steps=3)),
     *(rr.GuidedIG(steps=3), rr.DeepLift(), rr.LRP(), rr.LRP(rule=rr.AlphaBeta()), rr.GuidedBackprop()),
-    *(rr.Deconvnet(), rr.GradCAM(LAYER), rr.GradCAMPlusPlus(LAYER, relu=False), rr.GuidedGradCAM(LAYER)),
+    *(rr.Deconvnet(), rr.GradCAM(LAYER), rr.GradCAMPlusPlus(LAYER, relu=False)),
+    *(rr.XGradCAM(LAYER, relu=False), rr.GuidedGradCAM(LAYER)),
     *(rr.RandomMap(), rr.EdgeMap(), rr.ConstantMap()),
 )
 MIXED = ("gru", "lstm", "attention", "fused attention")

@@ -1,4 +1,4 @@
-"""Grad-CAM and Grad-CAM++."""
+"""Grad-CAM, Grad-CAM++ and XGrad-CAM."""
 
 from dataclasses import replace
 
@@ -98,7 +98,31 @@ def test_plus_plus_is_that_of_the_papers_exponential(x: Tensor, y: Tensor) -> No
     assert relative(maps[0, 0], wanted) < 1e-9
 
 
-@pytest.mark.parametrize("method", [rr.GradCAM(), rr.GradCAMPlusPlus(), rr.GuidedGradCAM()], ids=repr)
+@pytest.mark.parametrize("behind", ["second", "relu"])
+def test_xgrad_cam_against_one_place_at_a_time(behind: str, x: Tensor, y: Tensor) -> None:
+    model = NETWORKS["cnn"].make().eval()
+    model.second = nn.Sequential(model.second, nn.ReLU()) if behind == "relu" else model.second
+    features = features_of(model, x)
+    wanted = oracles.xgrad_cam(tail_of(model, y), features)
+    maps = rr.XGradCAM("second", relu=False, upsample=None)(model, x, y)
+    assert relative(maps, wanted) < 1e-12
+    assert relative(rr.XGradCAM("second", upsample=None)(model, x, y), wanted.clamp(min=0)) < 1e-12
+
+
+def test_xgrad_cam_adds_up_to_the_output_without_biases(x: Tensor) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3, bias=False), nn.ReLU(), nn.Conv2d(4, 3, 3, bias=False), nn.ReLU(), nn.Flatten()
+    ).double()
+    with torch.no_grad():
+        model[0].weight[1] = -10.0  # a feature map that is zero everywhere in some rows
+        x = x.abs()
+    maps = rr.XGradCAM(layer="1", relu=False, upsample=None)(model, x, lambda z: z.sum(1))
+    torch.testing.assert_close(maps.sum((1, 2, 3)), model(x).sum(1).detach())
+
+
+@pytest.mark.parametrize(
+    "method", [rr.GradCAM(), rr.GradCAMPlusPlus(), rr.XGradCAM(), rr.GuidedGradCAM()], ids=repr
+)
 def test_a_residual_network_is_explained_at_its_last_block(method: rr.Attribution) -> None:
     """Not at the convolution registered last, which is that of a shortcut, nor inside the residual branch."""
     torch.manual_seed(0)

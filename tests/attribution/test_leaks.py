@@ -78,7 +78,7 @@ def resident() -> int:
 @pytest.mark.parametrize(
     "method",
     [
-        *(rr.GuidedGradCAM(), rr.Deconvnet(), rr.DeepLift(), rr.LRP(), rr.XGradient(), rr.GradCAMPlusPlus()),
+        *(rr.GuidedGradCAM(), rr.Deconvnet(), rr.DeepLift(), rr.LRP(), rr.XGradient(), rr.XGradCAM()),
         *(rr.BlurIG(steps=2), rr.GuidedIG(steps=2), rr.NoiseGrad(samples=2), rr.SmoothGrad(samples=2)),
         rr.ExpectedGradients(torch.zeros(3, 1, 8, 8), samples=2),
     ],

@@ -18,6 +18,7 @@ from rightreasons.attribution._lrp import LRP
 from rightreasons.attribution._noisegrad import NoiseGrad
 from rightreasons.attribution._path import PathAttribution
 from rightreasons.attribution._smoothgrad import SmoothGrad
+from rightreasons.attribution._xgradcam import XGradCAM
 from rightreasons.attribution._xgradient import XGradient
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
 from rightreasons.core._kriging import Kriging
@@ -67,6 +68,7 @@ __all__ = [
     "SmoothGrad",
     "Stratified",
     "Trapezoid",
+    "XGradCAM",
     "XGradient",
     "ZBox",
     "ZPlus",

@@ -96,9 +96,38 @@ def check_upsample(upsample: str | None) -> None:
         raise InputError(f"upsample must be 'bilinear', 'nearest' or None; got {upsample!r}.")
 
 
+@dataclass(frozen=True, repr=False)
+class ClassActivationMap(PathAttribution):
+    """What Grad-CAM and its variants share: a layer, its feature maps, and the weights that a subclass gives them.
+
+    Subclasses are final frozen dataclasses without fields of their own.
+    """
+
+    weighing: ClassVar[type[ClassActivation]]
+
+    layer: str | None = None
+    relu: bool = True
+    upsample: Upsample | None = "bilinear"
+    output: Output = "logit"
+
+    def __post_init__(self) -> None:
+        check_upsample(self.upsample)
+
+    @property
+    def inner(self) -> bool:
+        return True
+
+    @property
+    def where(self) -> str | LayerChoice:
+        return last_feature_maps if self.layer is None else self.layer
+
+    def path(self, function: ScoreFunction, call: Call) -> PathSum:
+        return self.weighing(function, self.relu, self.upsample)
+
+
 @final
 @dataclass(frozen=True, repr=False)
-class GradCAM(PathAttribution):
+class GradCAM(ClassActivationMap):
     """Feature maps of a layer, weighted by their mean gradient [selvaraju2017].
 
         phi(x) = relu( sum_k w_k A_k ),  w_k = mean over places of d f / d A_k
@@ -139,22 +168,4 @@ class GradCAM(PathAttribution):
         "you ask where a convolutional network looks, coarsely",
         "small objects or single features matter",
     )
-
-    layer: str | None = None
-    relu: bool = True
-    upsample: Upsample | None = "bilinear"
-    output: Output = "logit"
-
-    def __post_init__(self) -> None:
-        check_upsample(self.upsample)
-
-    @property
-    def inner(self) -> bool:
-        return True
-
-    @property
-    def where(self) -> str | LayerChoice:
-        return last_feature_maps if self.layer is None else self.layer
-
-    def path(self, function: ScoreFunction, call: Call) -> PathSum:
-        return ClassActivation(function, self.relu, self.upsample)
+    weighing: ClassVar[type[ClassActivation]] = ClassActivation

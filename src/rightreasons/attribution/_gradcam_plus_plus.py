@@ -5,12 +5,9 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Advice, Axioms, Call
-from rightreasons.attribution._gradcam import ClassActivation, Upsample, check_upsample, last_feature_maps
-from rightreasons.attribution._path import PathAttribution, PathSum, Points, Sums
-from rightreasons.core._function import ScoreFunction
-from rightreasons.core._layers import LayerChoice
-from rightreasons.core._score import Output
+from rightreasons.attribution._attribution import Advice, Axioms
+from rightreasons.attribution._gradcam import ClassActivation, ClassActivationMap
+from rightreasons.attribution._path import Points, Sums
 
 
 class _PlaceByPlace(ClassActivation):
@@ -27,7 +24,7 @@ class _PlaceByPlace(ClassActivation):
 
 @final
 @dataclass(frozen=True, repr=False)
-class GradCAMPlusPlus(PathAttribution):
+class GradCAMPlusPlus(ClassActivationMap):
     """Feature maps of a layer, weighted by the positive gradients of their places [chattopadhay2018].
 
         phi(x) = relu( sum_k w_k A_k ),  w_k = sum_p max(g_kp, 0) / (2 + S_k g_kp),  g = d f / d A,  S_k = sum_p A_kp
@@ -67,22 +64,4 @@ class GradCAMPlusPlus(PathAttribution):
         "there may be several objects of the class",
         "evidence against the class matters: negative gradients are dropped",
     )
-
-    layer: str | None = None
-    relu: bool = True
-    upsample: Upsample | None = "bilinear"
-    output: Output = "logit"
-
-    def __post_init__(self) -> None:
-        check_upsample(self.upsample)
-
-    @property
-    def inner(self) -> bool:
-        return True
-
-    @property
-    def where(self) -> str | LayerChoice:
-        return last_feature_maps if self.layer is None else self.layer
-
-    def path(self, function: ScoreFunction, call: Call) -> PathSum:
-        return _PlaceByPlace(function, self.relu, self.upsample)
+    weighing: ClassVar[type[ClassActivation]] = _PlaceByPlace

@@ -100,6 +100,7 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "grad_cam_plus_plus": Entry(
             attribution.GradCAMPlusPlus, fields=("layer", "relu", "upsample", "output")
         ),
+        "xgrad_cam": Entry(attribution.XGradCAM, fields=("layer", "relu", "upsample", "output")),
         "blur_ig": Entry(attribution.BlurIG, fields=("max_sigma", "steps", *_EXPLAINED)),
         "guided_ig": Entry(
             attribution.GuidedIG, fields=("baseline", "steps", "fraction", "max_distance", *_EXPLAINED)
