@@ -105,3 +105,53 @@ def test_no_inputs_and_broken_files(tmp_path):
     for name in ("a.npz", "x.npy"):
         with pytest.raises(DataError, match="cannot be read as a NumPy file"):
             read(tmp_path / name)
+
+
+def test_whole_numbers_keep_their_values(tmp_path):
+    x = np.array([[2**24 + i, -(2**40) - i] for i in range(4)])
+    np.savez(tmp_path / "t.npz", x=x, y=x[:, 0], bytes=np.array([b"a", b"b", b"a", b"b"]))
+    np.save(tmp_path / "t.npy", x)
+    for file, options in (("t.npz", {"target": "y", "label": "number"}), ("t.npy", {})):
+        data = read(tmp_path / file, **options)
+        assert data.x.tolist() == x.tolist()
+    assert read(tmp_path / "t.npz", target="y", label="number").y.tolist() == x[:, 0].tolist()
+    assert read(tmp_path / "t.npz", target="bytes").classes == ("a", "b")
+
+
+def test_the_precision_of_a_table_is_that_of_the_file(tmp_path):
+    for dtype, expected in (("f2", torch.float32), ("f4", torch.float32), (">f4", torch.float32), ("f8", torch.float64),
+                            ("i2", torch.float32), ("i4", torch.float64), ("?", torch.float32)):  # fmt: skip
+        np.save(tmp_path / "t.npy", np.ones((2, 2), dtype=dtype))
+        assert read(tmp_path / "t.npy").x.dtype == expected, dtype
+
+
+def test_what_is_not_scaled_must_fit_into_single_precision(tmp_path):
+    np.save(tmp_path / "t.npy", np.full((2, 1, 3), 2**24 + 1))
+    with pytest.raises(DataError, match="x holds whole numbers as large as 16777217, which are not scaled"):
+        read(tmp_path / "t.npy")
+    np.save(tmp_path / "t.npy", np.full((2, 1, 3), 2**24 + 2))
+    assert read(tmp_path / "t.npy").x.unique().tolist() == [2**24 + 2]
+    np.save(tmp_path / "t.npy", np.array([[2**53, 1], [2**53 + 1, 1]]))
+    with pytest.raises(DataError, match="x holds whole numbers as large as 9007199254740993"):
+        read(tmp_path / "t.npy")
+
+
+def test_bytes_are_text(tmp_path):
+    np.savez(
+        tmp_path / "t.npz",
+        x=np.arange(8.0).reshape(4, 2),
+        columns=np.array([b"height", "Größe".encode()]),
+        y=np.array([b"ill", b"well", b"ill", b"well"]),
+        id=np.array([b"p1", b"p2", b"p3", b"p4"]),
+        group=np.array([b"g", b"h", b"g", b"h"]),
+        split=np.array([b"train", b"test", b"train", b"test"]),
+    )
+    data = read(tmp_path / "t.npz", target="y", id="id", group="group", split="split")
+    assert data.classes == ("ill", "well")
+    assert data.feature_names == ("height", "Größe")
+    assert (data.ids[0], data.clusters[1], data.parts[1]) == ("p1", "h", "test")
+    np.savez(tmp_path / "t.npz", x=np.zeros((2, 1)), columns=np.array([b"\xff"]))
+    with pytest.raises(DataError, match="array 'columns' holds bytes that are not UTF-8 text"):
+        read(tmp_path / "t.npz")
+    np.savez(tmp_path / "t.npz", x=np.zeros((2, 1), int), vocabulary=np.array([b"", b"word"]))
+    assert read(tmp_path / "t.npz").vocabulary == ("", "word")

@@ -39,7 +39,7 @@ def test_classes_and_numbers_are_told_apart(labelled, labels, options, classes, 
     data = labelled(labels, **options)
     assert data.classes == classes
     assert data.y.tolist() == y
-    assert data.y.dtype == (torch.int64 if classes else torch.float32)
+    assert data.y.dtype == (torch.int64 if classes else torch.float64)
 
 
 def test_several_targets_are_labels_of_zero_and_one(labelled):

@@ -1,5 +1,6 @@
 import json
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rightreasons.core._errors import DataError, InputError
-from rightreasons.data import Column, DataSet, Preprocessing
+from rightreasons.data import Column, DataSet, Preprocessing, _preprocessing, sum_groups
 
 NAN = math.nan
 COLUMNS = (Column("age", "years"), Column("drink", "usual", levels=("beer", "wine", "none")), Column("flat"))
@@ -214,3 +215,51 @@ def broken(change):
 def test_text_that_is_no_preprocessing_is_refused(text, match):
     with pytest.raises(DataError, match=match):
         Preprocessing.from_json(text)
+
+
+def test_what_is_not_scaled_must_fit_into_single_precision():
+    seconds = table(torch.arange(8)[:, None].double() + 1_700_000_000, (Column("time"),))
+    with pytest.raises(
+        DataError, match="'time' holds whole numbers such as 1700000000, which single precision"
+    ):
+        Preprocessing.fit(seconds, standardise="none")
+    assert len(Preprocessing.fit(seconds, standardise="numbers")(seconds).x.unique()) == 8
+    huge = table(torch.tensor([[1.0], [1e200]], dtype=torch.float64), (Column("a"),))
+    with pytest.raises(
+        DataError, match="'a' holds numbers as large as 1e.200, whose spread is beyond double"
+    ):
+        Preprocessing.fit(huge)
+    fitted = Preprocessing.fit(table(torch.tensor([[1.0], [2.0]]), (Column("a"),)))
+    with pytest.raises(DataError, match="'a' in row 2 is too large for the model"):
+        fitted(huge)
+
+
+def test_many_columns_take_linear_time():
+    p = 30_000  # quadratic bookkeeping took minutes
+    columns = tuple(Column(f"g{i}") for i in range(p))
+    started = time.process_time()
+    data = DataSet("d", torch.randn(6, p), torch.arange(6) % 2, columns=columns, classes=("a", "b"))
+    fitted = Preprocessing.fit(data.rows(torch.arange(4)))
+    seen = Preprocessing.from_json(fitted.to_json())(data)
+    assert sum_groups(seen.x, seen.groups)[0] == data.feature_names
+    assert time.process_time() - started < 10
+
+
+def test_blocks_of_columns_change_nothing(monkeypatch):
+    x = torch.randn(7, 11, dtype=torch.float64)
+    x[2, ::3] = NAN
+    x[:, 4] = torch.arange(7) % 3
+    columns = tuple(Column(f"c{i}", levels=("a", "b", "c") if i == 4 else ()) for i in range(11))
+    options = {"impute": "median", "indicators": True}
+    whole = Preprocessing.fit(table(x, columns), **options)
+    expected = whole(table(x, columns)).x
+    monkeypatch.setattr(_preprocessing, "_AT_ONCE", 21)  # three columns at a time
+    assert Preprocessing.fit(table(x, columns), **options) == whole
+    assert torch.equal(whole(table(x, columns)).x, expected)
+
+
+def test_a_text_is_no_list_of_indicators():
+    with pytest.raises(
+        InputError, match=r"indicators is a list of names; got the text 'flat'. Say \['flat'\]"
+    ):
+        Preprocessing.fit(table(), indicators="flat")

@@ -1,3 +1,4 @@
+import gzip
 import math
 import sys
 
@@ -37,7 +38,8 @@ def test_a_mixed_table_by_hand(table):
     assert data.feature_names == ("visit", "age", "sex", "smoker", "drink", "code")
     nan = math.nan
     expected = torch.tensor(
-        [[0, 20, 0, 1, 0, 0], [2.5, nan, 1, 0, 1, 1], [-1, 60, 1, nan, 0, 0], [nan, 31.5, 0, 1, nan, 1]]
+        [[0, 20, 0, 1, 0, 0], [2.5, nan, 1, 0, 1, 1], [-1, 60, 1, nan, 0, 0], [nan, 31.5, 0, 1, nan, 1]],
+        dtype=torch.float64,
     )
     torch.testing.assert_close(data.x, expected, equal_nan=True)
     said = {column.name: column.levels or column.description for column in data.columns}
@@ -92,7 +94,6 @@ def test_ids_and_groups_keep_their_zeros(table):
 
 
 def test_tabs_gzip_and_other_separators(table, tmp_path):
-    import gzip
 
     text = "a\ty\n1.5\t0\n2.5\t1\n"
     (tmp_path / "t.tsv.gz").write_bytes(gzip.compress(text.encode()))
@@ -283,3 +284,32 @@ def test_another_separator_is_suspected_where_lines_do_not_fit(table):
     with pytest.raises(DataError) as caught:
         read(table("a,b,y\n1,2\n1,2,3,4,5,6\n"), target="y")
     assert "columns end at" not in str(caught.value)
+
+
+def test_large_numbers_and_labels_stay_different_until_they_are_scaled(table):
+    rows = "".join(f"{1_700_000_000 + 2 * i},{20240101 + i},{2**25 + i}\n" for i in range(28))
+    data = read(table("second,day,count\n" + rows), target="count")
+    z = Preprocessing.fit(data)(data).x
+    assert z.dtype == torch.float32
+    step = 1 / ((28**2 - 1) / 12) ** 0.5  # of equally spaced values, in their standard deviation
+    torch.testing.assert_close(z.diff(dim=0), torch.full((27, 2), step), rtol=1e-5, atol=1e-6)
+    assert data.y.tolist() == [2**25 + i for i in range(28)]
+
+
+def test_whole_numbers_that_double_precision_would_merge_are_refused(table):
+    text = "code,y\n" + "".join(f"{2**53 + i},{i % 2}\n" for i in range(4))
+    with pytest.raises(DataError, match="'code'.*as large as 9007199254740995.*say so .id, categorical."):
+        read(table(text), target="y")
+    assert read(table(text), target="y", categorical=["code"]).columns[0].levels[1] == str(2**53 + 1)
+    with pytest.raises(
+        DataError, match="Target 'code'.*above 2.53 double precision makes different ones equal"
+    ):
+        read(table(text), target="code", label="number")
+
+
+def test_a_header_that_pandas_would_change_is_read_as_it_is(table, tmp_path):
+    with pytest.raises(DataError, match="several columns of the name 'a'"):
+        read(table('a, "a",y\n1,2,0\n3,4,1\n'), target="y")
+    file = tmp_path / "t.csv.gz"
+    file.write_bytes(gzip.compress(b"\xef\xbb\xbfa;b\n1;0\n2;1\n"))
+    assert read(file, target="b", separator=";").feature_names == ("a",)

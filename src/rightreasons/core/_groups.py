@@ -8,6 +8,8 @@ from torch import Tensor
 
 from rightreasons.core._errors import ShapeError
 
+_SHOWN = 20  # positions in a message
+
 
 def sum_groups(
     maps: Float[Tensor, "*B p"], groups: Mapping[str, Sequence[int]]
@@ -29,13 +31,14 @@ def sum_groups(
     """
     positions = [position for members in groups.values() for position in members]
     if sorted(positions) != list(range(maps.shape[-1])):
+        shown = f"{positions[:_SHOWN]}{' ...' if len(positions) > _SHOWN else ''}"
         raise ShapeError(
             f"Groups must cover each of the {maps.shape[-1]} features of the maps exactly once, got "
-            f"{positions}. A feature left out would lose its share. Pass the `groups` of the data set the "
-            "model was trained on."
+            f"{len(positions)} positions, {shown}. A feature left out would lose its share. Pass the `groups` of the "
+            "data set the model was trained on."
         )
+    numbers = [number for number, members in enumerate(groups.values()) for _ in members]
     group_of = torch.empty(maps.shape[-1], dtype=torch.int64)
-    for number, members in enumerate(groups.values()):
-        group_of[list(members)] = number
+    group_of[positions] = torch.tensor(numbers, dtype=torch.int64)
     total = maps.new_zeros(*maps.shape[:-1], len(groups))
     return tuple(groups), total.index_add(-1, group_of.to(maps.device), maps)

@@ -10,18 +10,20 @@ import torch
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import Asked, extra
+from rightreasons.data._columns import require_exact
 from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
-_OWN = ("x", "columns", "vocabulary")
+_WHOLE = 2**24  # whole numbers above are rounded in single precision
 
 
 def read_arrays(path: Path, asked: Asked) -> DataSet:
     """An .npz file with an array x, or an .npy file of inputs whose labels, ids, ... are other .npy files beside it.
 
     A matrix is a table; its columns are named by an array `columns`, or x0, x1, ... Bytes are pixels and become
-    numbers in [0, 1]. Integers with an array `vocabulary` are words; other numbers become float32. Nothing in the
-    file is executed.
+    numbers in [0, 1]. Integers with an array `vocabulary` are words. Numbers of a table stay in double precision, or in
+    the single precision that the file has; arrays of more dimensions become float32. Bytes that are text are UTF-8.
+    Nothing in the file is executed.
     """
     arrays = _open(path) if path.suffix == ".npz" else {"x": _one(path)}
     if "x" not in arrays:
@@ -48,16 +50,28 @@ def _open(path: Path) -> dict[str, np.ndarray]:
             path.open("rb") as file,
             np.load(file, allow_pickle=False) as found,
         ):  # else numpy leaves a broken one open
-            return {name: found[name] for name in found.files}
+            return {name: _decoded(found[name], name, path) for name in found.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from error
 
 
 def _one(path: Path) -> np.ndarray:
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
+        return _decoded(np.asarray(np.load(path, allow_pickle=False)), path.name, path)
     except (OSError, EOFError, ValueError) as error:
         raise _unreadable(path, error) from error
+
+
+def _decoded(array: np.ndarray, name: str, path: Path) -> np.ndarray:
+    """Bytes as the text that they are."""
+    if array.dtype.kind != "S":
+        return array
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: the array {name!r} holds bytes that are not UTF-8 text: {error}."
+        ) from error
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -92,19 +106,29 @@ def _inputs(arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
         return {"x": torch.from_numpy(x.astype(np.int64)), "vocabulary": words}
     if x.dtype == np.uint8:
         return {"x": torch.from_numpy(x.astype(np.float32) / 255), "bounds": (0.0, 1.0)}
-    numbers = torch.from_numpy(x.astype(np.float32))
+    require_exact(x, f"{path}: x")
     if x.ndim > 2:
+        numbers = torch.from_numpy(_single(x, path))
         if not bool(numbers.isfinite().all()):
             raise DataError(
                 f"{path}: x has {int((~numbers.isfinite()).sum())} NaN or infinite entries. Fill them."
             )
         return {"x": numbers}
-    names = (
-        [str(name) for name in arrays["columns"]]
-        if "columns" in arrays
-        else [f"x{i}" for i in range(x.shape[1])]
-    )
-    return {"x": numbers, "columns": tuple(Column(name) for name in names)}
+    numbers = torch.from_numpy(x.astype(np.float32 if np.can_cast(x.dtype, np.float32) else np.float64))
+    names = arrays["columns"].tolist() if "columns" in arrays else [f"x{i}" for i in range(x.shape[1])]
+    return {"x": numbers, "columns": tuple(Column(str(name)) for name in names)}
+
+
+def _single(x: np.ndarray, path: Path) -> np.ndarray:
+    """Numbers that nothing scales, as a network takes them."""
+    found = x.astype(np.float32)
+    if x.dtype.kind in "iu" and np.abs(found).max() >= _WHOLE and not (found.astype(np.float64) == x).all():
+        raise DataError(
+            f"{path}: x holds whole numbers as large as {x.max()}, which are not scaled and which single precision "
+            "rounds: different ones would become equal. Scale them before they are saved, or count from a smaller "
+            "origin."
+        )
+    return found
 
 
 def _rows(beside: dict[str, np.ndarray], path: Path, asked: Asked) -> dict[str, Any]:

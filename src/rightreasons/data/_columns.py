@@ -1,5 +1,6 @@
 """What a column of a table holds: numbers, truth values, dates or categories."""
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from rightreasons.data._dataset import Column
 from rightreasons.data._preprocessing import FittedColumn
 
 MOST_LEVELS = 50
+EXACT = 2**53
+"""Whole numbers up to here are exact in double precision."""
 _ISO = r"\d{4}-\d{2}-\d{2}(?:[ T].*)?"
 _COMMA = r"[-+]?\d*,\d+"
 _OTHER_DATE = r"\d{1,4}[./]\d{1,2}[./]\d{1,4}(?: .*)?|\d{1,2}-\d{1,2}-\d{4}"
@@ -43,13 +46,31 @@ def feature(series: Any, path: Path, asked: Asked, fitted: FittedColumn | None) 
     return _categories(series, name, ())
 
 
+def plain_numbers(frame: Any, asked: Asked, fitted: Mapping[str, FittedColumn]) -> dict[str, np.ndarray]:
+    """Columns of finite numbers, in double precision: all at once, for tables of many thousand columns.
+
+    Those that `feature` would say something about are left to it.
+    """
+    named = set(asked.categorical) | {name for name, column in fitted.items() if column.levels}
+    names = [
+        name
+        for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
+        if isinstance(dtype, np.dtype) and dtype.kind in "iuf" and name not in named
+    ]
+    values = frame[names].to_numpy(dtype=np.float64)
+    usual = ~(np.isinf(values).any(0) | np.isnan(values).all(0) | (np.abs(values) > EXACT).any(0))
+    return {name: values[:, i] for i, name in enumerate(names) if usual[i]}
+
+
 def numbers_in(texts: Any) -> Any:
     """The texts as numbers, NaN where they are none."""
     return extra("pandas", "pandas").to_numeric(texts, errors="coerce")
 
 
 def text_of(value: Any) -> str:
-    """A category's name: whole numbers without a decimal point, text without surrounding blanks."""
+    """A category's name: whole numbers without a decimal point, text without surrounding blanks, bytes as UTF-8."""
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace").strip()
     whole = isinstance(value, float | np.floating) and float(value).is_integer()
     return str(int(value)) if whole else str(value).strip()
 
@@ -71,7 +92,9 @@ def _numbers(series: Any, name: str, where: str, asked: Asked) -> tuple[np.ndarr
     if pd.api.types.is_bool_dtype(present.infer_objects()):
         return series.astype("float64").to_numpy(), Column(name, "0 false, 1 true")
     if pd.api.types.is_numeric_dtype(series):
-        return _finite(series.astype("float64").to_numpy(dtype=float, na_value=np.nan), where), Column(name)
+        values = series.astype("float64").to_numpy(dtype=float, na_value=np.nan)
+        require_exact(present.to_numpy(), where)
+        return _finite(values, where), Column(name)
     if pd.api.types.is_datetime64_any_dtype(series):
         return _days(series, name, where, asked)
     texts = _texts(series)
@@ -103,6 +126,23 @@ def _finite(values: np.ndarray, where: str) -> np.ndarray:
             "no mean. Leave the cell empty where the value is unknown."
         )
     return values
+
+
+def require_exact(values: np.ndarray, where: str) -> None:
+    """Refuse whole numbers that double precision would make equal."""
+    if (
+        values.dtype.kind not in "iu"
+        or not len(values)
+        or max(int(values.max()), -int(values.min())) <= EXACT
+    ):
+        return
+    different = np.unique(values)
+    if len(np.unique(different.astype(np.float64))) < len(different):
+        raise DataError(
+            f"{where} holds whole numbers as large as {int(values.max())}, and above 2^53 double precision makes "
+            "different ones equal. If they are names, make them text or say so (id, categorical); if they count, "
+            "count from a smaller origin."
+        )
 
 
 def _not_a_number(texts: Any, where: str, name: str) -> NotNumbersError:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 
 import torch
 from jaxtyping import Int64, Real, Shaped
 from torch import Tensor
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._closest import did_you_mean, repeats
 from rightreasons.core._errors import DataError, ShapeError
 
 SURVIVAL = ("time", "event")
@@ -45,7 +46,7 @@ class DataSet:
 
     Args:
         name: short name, as in a recipe.
-        x: inputs, one row per sample.
+        x: inputs, one row per sample; a table that was read is in double precision until it is scaled.
         y: labels, one row per sample.
         description: what the rows and the label are, in a sentence or two.
         source: where the data come from.
@@ -83,12 +84,11 @@ class DataSet:
     def __post_init__(self) -> None:
         _require_matching(self)
         _require_classes(self)
-        seen = self.feature_names
-        repeated = sorted({name for name in seen if seen.count(name) > 1})
+        repeated = repeats(self.feature_names)
         if repeated:
             raise DataError(
-                f"Columns of {self.name!r} must have different names, got {repeated} more than once. Maps "
-                "are reported by name. Rename one."
+                f"Columns of {self.name!r} must have different names, got {repeated[:3]} more than once "
+                f"(such names: {len(repeated)}). Maps are reported by name. Rename one."
             )
 
     def __len__(self) -> int:
@@ -98,12 +98,12 @@ class DataSet:
         shapes = f"x={tuple(self.x.shape)}, y={tuple(self.y.shape)}"
         return f"DataSet({self.name!r}, {shapes}, classes={self.classes})"
 
-    @property
+    @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns of a table; empty for images."""
         return tuple(column.name for column in self.columns)
 
-    @property
+    @cached_property
     def groups(self) -> Mapping[str, tuple[int, ...]]:
         """For each original column, the positions of the features made from it.
 
@@ -111,11 +111,10 @@ class DataSet:
         >>> DataSet("d", torch.zeros(1, 3), torch.zeros(1), columns=columns).groups
         {'age': (0,), 'sex': (1, 2)}
         """
-        found: dict[str, tuple[int, ...]] = {}
+        found: dict[str, list[int]] = {}
         for position, column in enumerate(self.columns):
-            key = column.source or column.name
-            found[key] = (*found.get(key, ()), position)
-        return found
+            found.setdefault(column.source or column.name, []).append(position)
+        return {name: tuple(positions) for name, positions in found.items()}
 
     def rows(self, index: Int64[Tensor, " n"]) -> "DataSet":
         """The same data set with these rows, in this order.
@@ -182,7 +181,7 @@ def _require_matching(data: DataSet) -> None:
         given = len(getattr(data, names))
         if given not in (0, rows):
             raise ShapeError(f"There must be one of {names} per row: x is {shape}, {names} are {given}.")
-    for part in data.parts:
+    for part in set(data.parts):
         if part not in PARTS:
             raise DataError(
                 f"A row is in one of the parts of a split, got {part!r}. {did_you_mean(part, PARTS)}"

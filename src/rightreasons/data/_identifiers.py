@@ -15,7 +15,7 @@ def identifiers(data: DataSet) -> dict[str, Literal["id", "group"]]:
     """Columns of numbers that name rows ("id"), or what rows belong to ("group").
 
     Those that count the rows, in any order, and whole numbers in columns called "id", "patient_id" or alike.
-    A column is of rows if its numbers are all different in single precision; a group for each row does no harm.
+    A column is of rows if its numbers are all different; a group for each row does no harm.
 
     Cost: a sort of each column of whole numbers.
 

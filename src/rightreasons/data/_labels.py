@@ -10,7 +10,7 @@ from torch import Tensor
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import Asked, extra
-from rightreasons.data._columns import in_order, numbers_in, text_of
+from rightreasons.data._columns import in_order, numbers_in, require_exact, text_of
 from rightreasons.data._dataset import PARTS, SURVIVAL
 
 _MOST_WHOLE = 10  # different whole numbers that are still taken for classes
@@ -43,7 +43,7 @@ def read_labels(frame: Any, path: Path, asked: Asked) -> dict[str, Any]:
         _require_varied(values.to_numpy(), where)
     if asked.label == "class" or (asked.label is None and (asked.classes or _is_class(values, where))):
         return _class_numbers(values, where, asked)
-    return {"y": torch.from_numpy(_numbers(values, where).astype(np.float32))}
+    return {"y": torch.from_numpy(_numbers(values, where))}
 
 
 def names_of_rows(frame: Any, path: Path, asked: Asked) -> dict[str, Any]:
@@ -144,7 +144,8 @@ def _class_numbers(values: Any, where: str, asked: Asked) -> dict[str, Any]:
 
 
 def _numbers(values: Any, where: str) -> np.ndarray:
-    numbers = numbers_in(values).to_numpy(dtype=float)
+    require_exact(values.to_numpy(), where)
+    numbers = np.array(numbers_in(values), dtype=float)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
         row = int(wrong.argmax())
@@ -185,4 +186,4 @@ def _survival(frame: Any, path: Path, asked: Asked) -> Tensor:
             f"Event {asked.event!r} of {path} is 0 in all {len(event)} rows: nothing can be learned about when it "
             "comes."
         )
-    return torch.from_numpy(np.stack([time, event], axis=1).astype(np.float32))
+    return torch.from_numpy(np.stack([time, event], axis=1))

@@ -1,8 +1,10 @@
 """Imputation, categories and scaling of tables: fitted on training rows, saved with the run."""
 
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 from math import isfinite
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.data._dataset import Column, DataSet
 
@@ -19,6 +21,8 @@ _IMPUTE = ("mean", "median")
 _STANDARDISE = ("all", "numbers", "none")
 _UNSEEN = ("refuse", "zero")
 _VERSION = 1
+_AT_ONCE = 2**22  # numbers of a table that are in double precision at the same time
+_WHOLE = 2**24  # whole numbers above are rounded in single precision
 
 
 @dataclass(frozen=True)
@@ -107,16 +111,19 @@ class Preprocessing:
         _require_table(training)
         if len(training) == 0:
             raise DataError("Preprocessing needs at least one training row to learn from, got none.")
-        named = () if isinstance(indicators, bool) else tuple(indicators)
+        place = _places(training)
+        named = frozenset() if isinstance(indicators, bool) else frozenset(names_in("indicators", indicators))
         for name in named:
-            _require_column(name, training.feature_names)
-        fitted = []
-        for position, column in enumerate(training.columns):
-            values = _checked(training.x[:, position], column)
-            missing = bool(values.isnan().any()) and indicators is True
-            start = _start(column, values, impute, missing or column.name in named)
-            fitted.append(_scaled(start, _expand(values, start), standardise))
-        return cls(tuple(fitted))
+            _require_column(name, place)
+        how = _How(impute, standardise, named, indicators is True)
+        numbers = [i for i, column in enumerate(training.columns) if not column.levels]
+        fitted = {
+            i: each for block in _blocks(numbers, len(training)) for i, each in how.numbers(training, block)
+        }
+        for i, column in enumerate(training.columns):
+            if column.levels:
+                fitted[i] = how.category(_checked(training.x[:, i], column), column)
+        return cls(tuple(fitted[i] for i in range(len(fitted))))
 
     def __call__(self, data: DataSet, *, unseen: str = "refuse") -> DataSet:
         """The same rows as the model sees them: float32, no missing values, one column per feature.
@@ -137,32 +144,38 @@ class Preprocessing:
         if unseen not in _UNSEEN:
             raise InputError(f"unseen cannot be {unseen!r}. {did_you_mean(unseen, _UNSEEN)}")
         _require_table(data)
-        features = []
-        for fitted in self.columns:
-            position = _require_column(fitted.name, data.feature_names)
-            column = data.columns[position]
-            if bool(column.levels) != bool(fitted.levels):
-                kinds = ("categories", "numbers") if fitted.levels else ("numbers", "categories")
-                raise DataError(
-                    f"Column {fitted.name!r} held {kinds[0]} in training and holds {kinds[1]} now: the model "
-                    "cannot read it. Declare it as it was."
-                )
-            values = _checked(data.x[:, position], column)
-            if unseen == "refuse":
-                _require_seen(values, column, fitted)
-            values = _translated(values, column.levels, fitted.levels)
-            expanded = _expand(values, fitted)
-            features.append(
-                (expanded - expanded.new_tensor(fitted.centre)) / expanded.new_tensor(fitted.scale)
-            )
-        x = torch.cat(features, dim=1).to(torch.float32)
-        return replace(
-            data, x=x, columns=tuple(column for each in self.columns for column in each.features())
-        )
+        place = _places(data)
+        where = [_require_column(fitted.name, place) for fitted in self.columns]
+        for fitted, position in zip(self.columns, where, strict=True):
+            _require_kind(data.columns[position], fitted)
+        starts = list(accumulate((len(fitted.centre) for fitted in self.columns), initial=0))
+        x = torch.empty(len(data), starts[-1], dtype=torch.float32, device=data.x.device)
+        numbers = [k for k, fitted in enumerate(self.columns) if not fitted.levels]
+        for block in _blocks(numbers, len(data)):
+            columns, first = [self.columns[k] for k in block], [starts[k] for k in block]
+            values = _numbers(data, [where[k] for k in block])
+            missing = values.isnan()
+            filled = torch.where(missing, values.new_tensor([each.fill for each in columns]), values)
+            x[:, first] = _standard(filled, columns, 0).float()
+            marked = [i for i, each in enumerate(columns) if each.indicator]
+            x[:, [first[i] + 1 for i in marked]] = _standard(
+                missing[:, marked].double(), [columns[i] for i in marked], 1
+            ).float()
+        for k, fitted in enumerate(self.columns):
+            if fitted.levels:
+                values = _translated(data, where[k], fitted, unseen)
+                for i, feature in enumerate(_expand(values, fitted).unbind(1)):
+                    x[:, starts[k] + i] = _standard(feature[:, None], [fitted], i)[:, 0]
+        _require_single(x, self._features)
+        return replace(data, x=x, columns=self._features)
+
+    @cached_property
+    def _features(self) -> tuple[Column, ...]:
+        return tuple(column for each in self.columns for column in each.features())
 
     def to_json(self) -> str:
         """Text that `from_json` turns into an equal value; every number survives exactly."""
-        return json.dumps({"version": _VERSION, "columns": [asdict(each) for each in self.columns]}, indent=1)
+        return json.dumps({"version": _VERSION, "columns": [vars(each) for each in self.columns]})
 
     @classmethod
     def from_json(cls, text: str) -> "Preprocessing":
@@ -195,81 +208,172 @@ def _read(saved: dict[str, Any]) -> FittedColumn:
     return column
 
 
-def _start(column: Column, values: Tensor, impute: str, indicator: bool) -> FittedColumn:
-    """The column with its fill, not yet scaled."""
-    there = values[~values.isnan()]
-    if there.numel() == 0:
-        raise DataError(
-            f"Column {column.name!r} has no value in the {values.numel()} training rows: nothing can be "
-            "learned from it, and nothing can fill it. Leave the column out, or train on more rows."
-        )
-    fill = (
-        0.0 if column.levels else float(there.mean() if impute == "mean" else np.median(there.cpu().numpy()))
+@dataclass(frozen=True)
+class _How:
+    """The options of `Preprocessing.fit`, applied to columns of the training rows."""
+
+    impute: str
+    standardise: str
+    named: frozenset[str]
+    where_missing: bool
+
+    def numbers(self, training: DataSet, block: list[int]) -> Iterator[tuple[int, FittedColumn]]:
+        """Position and what was learned of each of some columns of numbers."""
+        values = _numbers(training, block)
+        columns = [training.columns[i] for i in block]
+        missing = values.isnan()
+        for i in missing.all(0).nonzero().flatten()[:1].tolist():
+            raise _empty(columns[i], len(values))
+        fill = values.nanmean(0)
+        if self.impute == "median":
+            fill = torch.from_numpy(np.nanmedian(values.cpu().numpy(), axis=0)).to(values)
+        filled = torch.where(missing, fill, values)
+        centre, scale = _moments(filled)
+        for i in (~scale.isfinite()).nonzero().flatten()[:1].tolist():
+            raise DataError(
+                f"Column {columns[i].name!r} holds numbers as large as {float(filled[:, i].abs().max()):g}, whose "
+                "spread is beyond double precision. Give it in larger units, or as logarithms."
+            )
+        if self.standardise == "none":
+            _require_single(filled.float(), columns)
+            _require_different(values, columns)
+            centre, scale = torch.zeros_like(centre), torch.ones_like(scale)
+        share, spread = torch.zeros_like(centre), torch.ones_like(scale)
+        if self.standardise == "all":
+            share, spread = _moments(missing.double())
+        centres, scales = torch.stack([centre, share], 1).tolist(), torch.stack([scale, spread], 1).tolist()
+        gaps = missing.any(0).tolist()
+        for i, (column, at) in enumerate(zip(columns, fill.tolist(), strict=True)):
+            indicator = (gaps[i] and self.where_missing) or column.name in self.named
+            of, by = (tuple(each[: 1 + indicator]) for each in (centres[i], scales[i]))
+            yield block[i], FittedColumn(column.name, column.description, (), at, indicator, of, by)
+
+    def category(self, values: Tensor, column: Column) -> FittedColumn:
+        """What was learned of a column of categories."""
+        missing = values.isnan()
+        if bool(missing.all()):
+            raise _empty(column, len(values))
+        indicator = (bool(missing.any()) and self.where_missing) or column.name in self.named
+        start = FittedColumn(column.name, column.description, column.levels, 0.0, indicator, (), ())
+        features = _expand(values, start)
+        centre, scale = [0.0] * features.shape[1], [1.0] * features.shape[1]
+        if self.standardise == "all":
+            centre, scale = (each.tolist() for each in _moments(features))
+        return replace(start, centre=tuple(centre), scale=tuple(scale))
+
+
+def _empty(column: Column, rows: int) -> DataError:
+    return DataError(
+        f"Column {column.name!r} has no value in the {rows} training rows: nothing can be "
+        "learned from it, and nothing can fill it. Leave the column out, or train on more rows."
     )
-    return FittedColumn(column.name, column.description, column.levels, fill, indicator, (), ())
 
 
-def _scaled(start: FittedColumn, expanded: Float[Tensor, "N f"], standardise: str) -> FittedColumn:
-    """The column with the centre and scale of its features."""
-    count = expanded.shape[1]
-    centre, scale = [0.0] * count, [1.0] * count
-    numbers = 0 if start.levels else 1
-    for i in range({"all": count, "numbers": numbers, "none": 0}[standardise]):
-        feature = expanded[:, i]
-        constant = bool(feature.min() == feature.max())
-        centre[i] = float(feature[0] if constant else feature.mean())
-        scale[i] = 1.0 if constant else float(feature.std(correction=0))
-    return replace(start, centre=tuple(centre), scale=tuple(scale))
+def _blocks(positions: list[int], rows: int) -> Iterator[list[int]]:
+    """Some columns at a time, so that what is in double precision stays small."""
+    size = max(1, _AT_ONCE // max(1, rows))
+    for start in range(0, len(positions), size):
+        yield positions[start : start + size]
+
+
+def _numbers(data: DataSet, block: list[int]) -> Float[Tensor, "N c"]:
+    """Columns of numbers in double precision."""
+    values = data.x[:, block].to(torch.float64)
+    for i in values.isinf().any(0).nonzero().flatten()[:1].tolist():
+        raise DataError(
+            f"Column {data.columns[block[i]].name!r} holds infinite values: no mean and no scale exist. Use NaN for "
+            "missing values."
+        )
+    return values
+
+
+def _moments(features: Float[Tensor, "N f"]) -> tuple[Float[Tensor, " f"], Float[Tensor, " f"]]:
+    """Mean and standard deviation of each feature; the value itself and 1 for a constant one."""
+    constant = features.amin(0) == features.amax(0)
+    centre = torch.where(constant, features[0], features.mean(0))
+    scale = torch.where(constant, 1.0, features.std(0, correction=0))
+    return centre, scale
+
+
+def _standard(
+    features: Float[Tensor, "N f"], columns: Sequence[FittedColumn], which: int
+) -> Float[Tensor, "N f"]:
+    """One feature of each of these columns, scaled."""
+    centre = features.new_tensor([each.centre[which] for each in columns])
+    scale = features.new_tensor([each.scale[which] for each in columns])
+    return (features - centre) / scale
 
 
 def _expand(values: Float[Tensor, " N"], fitted: FittedColumn) -> Float[Tensor, "N f"]:
-    """Features of one column before scaling."""
-    missing = values.isnan()
-    if fitted.levels:
-        features = [(values == i).to(values.dtype) for i in range(len(fitted.levels))]
-    else:
-        features = [torch.where(missing, fitted.fill, values)]
+    """Features of a column of categories before scaling."""
+    features = [values == i for i in range(len(fitted.levels))]
     if fitted.indicator:
-        features.append(missing.to(values.dtype))
-    return torch.stack(features, dim=1)
+        features.append(values.isnan())
+    return torch.stack(features, dim=1).to(values.dtype)
 
 
-def _translated(values: Tensor, now: tuple[str, ...], then: tuple[str, ...]) -> Tensor:
-    """Positions among the levels of now as positions among those of training; -1 for a level unknown then."""
-    if now == then:
+def _translated(data: DataSet, position: int, fitted: FittedColumn, unseen: str) -> Float[Tensor, " N"]:
+    """A column of categories as positions among the levels of training; -1 for a level unknown then."""
+    column = data.columns[position]
+    values = _checked(data.x[:, position], column)
+    if column.levels == fitted.levels:
         return values
-    position = values.new_tensor([then.index(level) if level in then else -1 for level in now])
-    return torch.where(values.isnan(), values, position[values.nan_to_num(0).long()])
-
-
-def _require_seen(values: Tensor, column: Column, fitted: FittedColumn) -> None:
-    new = [i for i, level in enumerate(column.levels) if level not in fitted.levels]
-    for i in new:
+    known = {level: i for i, level in enumerate(fitted.levels)}
+    then = [known.get(level, -1) for level in column.levels]
+    for i in (i for i, found in enumerate(then) if found < 0 and unseen == "refuse"):
         rows = (values == i).nonzero().flatten()
         if len(rows):
             raise DataError(
                 f"Column {column.name!r} is {column.levels[i]!r} in row {int(rows[0]) + 1} ({len(rows)} of "
-                f"{len(values)} "
-                f"rows), a category the model has never seen. {did_you_mean(column.levels[i], fitted.levels)} Correct "
-                "it, or say unseen='zero' (--allow-unseen) to treat it as missing."
+                f"{len(values)} rows), a category the model has never seen. "
+                f"{did_you_mean(column.levels[i], fitted.levels)} Correct it, or say unseen='zero' (--allow-unseen) to "
+                "treat it as missing."
             )
+    return torch.where(values.isnan(), values, values.new_tensor(then)[values.nan_to_num(0).long()])
 
 
 def _checked(values: Tensor, column: Column) -> Tensor:
+    """A column of categories in double precision."""
     values = values.to(torch.float64)
-    if bool(values.isinf().any()):
+    wrong = ~values.isnan() & ((values < 0) | (values >= len(column.levels)) | (values != values.round()))
+    if bool(wrong.any()):
         raise DataError(
-            f"Column {column.name!r} holds infinite values: no mean and no scale exist. Use NaN for missing "
-            "values."
+            f"Column {column.name!r} must hold positions among its {len(column.levels)} levels or NaN, "
+            f"got {float(values[wrong][0])}. Declare every category in levels."
         )
-    if column.levels:
-        wrong = ~values.isnan() & ((values < 0) | (values >= len(column.levels)) | (values != values.round()))
-        if bool(wrong.any()):
-            raise DataError(
-                f"Column {column.name!r} must hold positions among its {len(column.levels)} levels or NaN, "
-                f"got {float(values[wrong][0])}. Declare every category in levels."
-            )
     return values
+
+
+def _require_kind(column: Column, fitted: FittedColumn) -> None:
+    if bool(column.levels) != bool(fitted.levels):
+        kinds = ("categories", "numbers") if fitted.levels else ("numbers", "categories")
+        raise DataError(
+            f"Column {fitted.name!r} held {kinds[0]} in training and holds {kinds[1]} now: the model "
+            "cannot read it. Declare it as it was."
+        )
+
+
+def _require_single(x: Tensor, columns: Sequence[Column]) -> None:
+    """Refuse what is beyond single precision."""
+    for i in (~x.isfinite()).any(0).nonzero().flatten()[:1].tolist():
+        row = int((~x[:, i].isfinite()).nonzero()[0])
+        raise DataError(
+            f"Column {columns[i].name!r} in row {row + 1} is too large for the model, which computes in single "
+            "precision: it is more than 1e38, or so many standard deviations from the training rows. Correct it."
+        )
+
+
+def _require_different(values: Float[Tensor, "N c"], columns: Sequence[Column]) -> None:
+    """Refuse whole numbers that are not scaled and that single precision would make equal."""
+    large = (values.abs() > _WHOLE) & (values == values.round())
+    for i in large.any(0).nonzero().flatten().tolist():
+        found = values[:, i][large[:, i]].unique()
+        if len(found.float().unique()) < len(found):
+            raise DataError(
+                f"Column {columns[i].name!r} holds whole numbers such as {int(found[0])}, which single precision "
+                "cannot tell apart unless they are scaled. Say standardise='all' or 'numbers', or count from a smaller "
+                "origin."
+            )
 
 
 def _require_table(data: DataSet) -> None:
@@ -279,7 +383,11 @@ def _require_table(data: DataSet) -> None:
         )
 
 
-def _require_column(name: str, known: tuple[str, ...]) -> int:
-    if name not in known:
-        raise DataError(f"There is no column {name!r}, which is needed. {did_you_mean(name, known)}")
-    return known.index(name)
+def _places(data: DataSet) -> dict[str, int]:
+    return {name: i for i, name in enumerate(data.feature_names)}
+
+
+def _require_column(name: str, place: Mapping[str, int]) -> int:
+    if name not in place:
+        raise DataError(f"There is no column {name!r}, which is needed. {did_you_mean(name, place)}")
+    return place[name]

@@ -8,7 +8,7 @@ import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -51,10 +51,15 @@ class Known:
             raise RecipeError(f"{what} names columns, and the data have none: they are not a table.")
         if name in self.columns:
             return self.columns[name]
-        if name in self.features:
-            return (self.features.index(name),)
+        if name in self.places:
+            return (self.places[name],)
         near = [*self.columns, *(each for each in self.features if each not in self.columns)]
-        raise RecipeError(f"{what}: there is no column {name!r}. {_closest(name, near)}")
+        raise RecipeError(f"{what}: there is no column {name!r}. {did_you_mean(name, near)}")
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Position of each feature."""
+        return {name: i for i, name in enumerate(self.features)}
 
     def one_of(self, name: str, what: str) -> int:
         """Position of a feature, or of a column of one feature.
@@ -299,25 +304,16 @@ def _group_lines(path: Path, what: str) -> dict[str, list[str]]:
 def _known_names(names: Iterable[str], known: Known, unknown: Unknown, where: str) -> list[str]:
     """The names, all of which are columns or features; those that are none are dropped if asked for."""
     listed = list(names)
-    missing = [name for name in listed if name not in known.columns and name not in known.features]
-    if not missing or not known.features:
+    there = [name for name in listed if name in known.columns or name in known.places]
+    if len(there) == len(listed) or not known.features:
         return listed
     if unknown == "drop":
-        return [name for name in listed if name not in missing]
+        return there
+    missing = next(name for name in listed if name not in known.columns and name not in known.places)
     raise RecipeError(
-        f"{where}: there is no column {missing[0]!r} in the data. {_closest(missing[0], known.columns)} Say unknown: "
+        f"{where}: there is no column {missing!r} in the data. {did_you_mean(missing, known.columns)} Say unknown: "
         "drop to leave out what the data do not have."
     )
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    """`did_you_mean` for data of thousands of columns."""
-    listed = list(known)
-    if len(listed) <= 20:
-        return did_you_mean(name, listed)
-    close = get_close_matches(name, listed, n=1, cutoff=0.5)
-    guess = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{guess}The {len(listed)} names are like {', '.join(map(repr, listed[:3]))}."
 
 
 def _rows(path: Path, what: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -101,7 +101,7 @@ class Work:
             else load(job.model, arm=job.arm, split=job.split, trust=job.trust, code=job.code)
         )
         self.model = (_made(job) if self.trained is None else self.trained.model).to(self.device).eval()
-        self.method = _method(job, self.trained)
+        self.method = _method(job, self.trained, self.model)
         self.known = None  # f at the references
         self.chunk: int | None = None
         size = job.rows
@@ -163,7 +163,7 @@ class Work:
     def maps(self, piece: int) -> tuple[Rows, data.DataSet]:
         """The arrays of a piece, and its rows."""
         rows = self.pieces.take(piece)
-        x = rows.x.to(self.device)
+        x = _as_weights(rows.x, self.model).to(self.device)
         outputs = self._outputs(x)
         target = self._target(rows, outputs)
         explanation = self._explanation(x, target, piece)
@@ -264,7 +264,13 @@ def _made(job: Job) -> nn.Module:
     return model
 
 
-def _method(job: Job, trained: Trained | None) -> attribution.Attribution:
+def _as_weights(x: Tensor, model: nn.Module) -> Tensor:
+    """Numbers in the precision of the network's weights: an unscaled table is read in double precision."""
+    weights = (each.dtype for each in model.parameters() if each.is_floating_point())
+    return x.to(next(weights, torch.float32)) if x.is_floating_point() else x
+
+
+def _method(job: Job, trained: Trained | None, model: nn.Module) -> attribution.Attribution:
     named = job.method
     if trained is not None:
         return trained.method(named)
@@ -273,7 +279,7 @@ def _method(job: Job, trained: Trained | None) -> attribution.Attribution:
         return attribution_of(found, torch.empty(0))
     if job.references is None:
         raise InputError(f"{found.name} needs rows to compare with: references=FILE (--references FILE).")
-    return attribution_of(found, data.read(job.references, **_options(job)).x)
+    return attribution_of(found, _as_weights(data.read(job.references, **_options(job)).x, model))
 
 
 def _require_alike(job: Job, rows: data.DataSet) -> None:

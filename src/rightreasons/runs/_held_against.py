@@ -100,12 +100,12 @@ def require_elsewhere(recipe: Recipe, train: data.DataSet) -> None:
 def _relevant(recipe: Recipe, features: Sequence[str], owner: Mapping[str, str]) -> Bool[np.ndarray, " p"]:
     said = recipe.explain.relevant
     names = _lines(recipe.path_of(said)) if isinstance(said, str) else said
-    known = list(dict.fromkeys([*features, *(owner.get(each, each) for each in features)]))
-    unknown = [name for name in names if name not in set(known)]
+    known = dict.fromkeys([*features, *(owner.get(each, each) for each in features)])
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise RecipeError(
             f"explain.relevant: {len(unknown)} of {len(names)} names are no column of the data. "
-            f"{_near(unknown[0], known)}"
+            f"The first is {unknown[0]!r}. {did_you_mean(unknown[0], known)}"
         )
     truth = np.isin(features, _named(set(names), features, owner))
     try:
@@ -122,11 +122,6 @@ def _lines(path: Path) -> list[str]:
         raise RecipeError(
             f"explain.relevant: {path} cannot be read as text, one name on each line: {error}."
         ) from error
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    answer = did_you_mean(name, known) if len(known) <= 50 else f"They are like {known[0]!r}."
-    return f"The first is {name!r}. {answer}"
 
 
 def _named(names: Collection[str], features: Sequence[str], owner: Mapping[str, str]) -> list[str]:

@@ -114,11 +114,12 @@ def _masks(asked_json: str, path: str, outside: bool, of: tuple[int, int] | None
 def _parts(asked_json: str, seed: int, split: int) -> Parts:
     asked = Data.model_validate_json(asked_json)
     rows = _rows(asked.model_dump_json(exclude=_SPLITTING))
-    train, validation, test = (rows.rows(part) for part in _index(asked, rows, seed, split))
+    index = _index(asked, rows, seed, split)
     if not rows.columns:
-        return Parts(train, validation, test)
-    fitted = data.Preprocessing.fit(train, **asked.preprocessing.model_dump())
-    return Parts(fitted(train), fitted(validation), fitted(test), fitted)
+        return Parts(rows.rows(index.train), rows.rows(index.validation), rows.rows(index.test))
+    fitted = data.Preprocessing.fit(rows.rows(index.train), **asked.preprocessing.model_dump())
+    train, validation, test = (fitted(rows.rows(part)) for part in index)
+    return Parts(train, validation, test, fitted)
 
 
 def _index(asked: Data, rows: data.DataSet, seed: int, split: int) -> data.Split:

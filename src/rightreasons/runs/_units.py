@@ -47,7 +47,7 @@ class Units:
         if self == Units():
             return parts
         train, validation, test = (
-            replace(rows, y=((rows.y.double() - self.centre) / self.scale).float())
+            replace(rows, y=(rows.y.double() - self.centre) / self.scale)
             for rows in (parts.train, parts.validation, parts.test)
         )
         return replace(parts, train=train, validation=validation, test=test)
