@@ -155,3 +155,59 @@ def test_bytes_are_text(tmp_path):
         read(tmp_path / "t.npz")
     np.savez(tmp_path / "t.npz", x=np.zeros((2, 1), int), vocabulary=np.array([b"", b"word"]))
     assert read(tmp_path / "t.npz").vocabulary == ("", "word")
+
+
+def saved(path, **arrays):
+    np.savez(path / "d.npz", **arrays)
+    return path / "d.npz"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bytes_with_channels_last_are_turned_and_it_is_said(tmp_path, channels):
+    x = np.arange(2 * 5 * 6 * channels, dtype=np.uint8).reshape(2, 5, 6, channels)
+    data = read(saved(tmp_path, x=x))
+    np.testing.assert_allclose(data.x.numpy(), x.transpose(0, 3, 1, 2) / 255, rtol=1e-6)
+    assert data.notes == (f"Channels are last in x (2, 5, 6, {channels}): turned to (2, {channels}, 5, 6).",)
+    first = read(saved(tmp_path, x=x), channels="first")
+    assert (tuple(first.x.shape), first.notes) == ((2, 5, 6, channels), ())
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.zeros((2, 3, 8, 3), np.uint8),  # three channels of 8 x 3, or 3 x 8 pixels
+        np.zeros((2, 1, 8, 1), np.uint8),
+        np.zeros((2, 8, 8, 4), np.uint8),  # perhaps transparency
+        np.zeros((2, 8, 8, 3)),  # perhaps 8 channels of 8 x 3 numbers
+    ],
+)
+def test_images_of_two_readings_are_refused_until_one_is_said(tmp_path, x):
+    path = saved(tmp_path, x=x)
+    with pytest.raises(
+        DataError, match=r"x of shape .* can be images \(rows, channels.*Say which: channels='first'"
+    ):
+        read(path)
+    assert read(path, channels="first").x.shape == x.shape
+    assert read(path, channels="last").x.shape == x.transpose(0, 3, 1, 2).shape
+
+
+def test_channels_are_of_images(tmp_path):
+    with pytest.raises(DataError, match="channels='last' is for images of four dimensions; x is of shape"):
+        read(saved(tmp_path, x=np.zeros((2, 3))), channels="last")
+    with pytest.raises(DataError, match="channels must be 'first' or 'last'"):
+        read(saved(tmp_path, x=np.zeros((2, 3, 4, 4))), channels="middle")
+    assert read(saved(tmp_path, x=np.zeros((2, 1, 28, 28)))).x.shape == (2, 1, 28, 28)
+
+
+def test_labels_groups_and_ids_in_a_column_are_those_of_a_row(tmp_path):
+    y, real, names = np.arange(30) % 2, np.linspace(0, 1, 30), np.array([f"p{i}" for i in range(30)])
+    path = saved(
+        tmp_path, x=np.ones((30, 2)), y=y, real=real, g=names,
+        y1=y[:, None], real1=real[:, None], g1=names[:, None],
+    )  # fmt: skip
+    flat, column = (read(path, target=f"y{end}", id=f"g{end}", group=f"g{end}") for end in ("", "1"))
+    assert column.task() == flat.task() == ("binary", {})
+    assert (column.y.tolist(), column.ids, column.clusters) == (flat.y.tolist(), flat.ids, flat.clusters)
+    flat, column = (read(path, target=f"real{end}") for end in ("", "1"))
+    assert column.task() == flat.task() == ("regression", {})
+    assert column.y.tolist() == flat.y.tolist()

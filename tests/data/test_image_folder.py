@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from rightreasons.core._errors import DataError
-from rightreasons.data import predefined, read
+from rightreasons.data import outline, predefined, read
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -85,7 +85,9 @@ def test_a_corrupt_picture_is_named(folder):
     whole = (path / "dog/2.png").read_bytes()
     for content in (b"not a picture", whole[:50], b""):
         (path / "dog/2.png").write_bytes(content)
-        with pytest.raises(DataError, match=r"image .*dog/2\.png cannot be read: .*Repair it or delete it"):
+        with pytest.raises(
+            DataError, match=r"image .*dog/2\.png cannot be read: .*Repair it, or move it out of the folder"
+        ):
             read(path)
 
 
@@ -100,10 +102,82 @@ def test_empty_folders_and_loose_pictures(folder, tmp_path):
         read(tmp_path)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "notes.txt").touch()
-    with pytest.raises(DataError, match=r"The folder .*cat holds no images \(known endings: .png"):
+    with pytest.raises(
+        DataError, match=r"The folder .*cat is a class, .* holds no images \(known endings: .png"
+    ):
         read(tmp_path)
     path = folder({**PAIR, "loose.png": GREY})
     with pytest.raises(
         DataError, match=r"holds both folders and 1 images, such as loose.png, which are of no class"
     ):
         read(path)
+
+
+def test_images_in_deeper_folders_are_counted_and_never_to_be_deleted(folder):
+    files = {
+        f"animals/{name}/{i}.png": GREY for name, count in (("cat", 3), ("dog", 2)) for i in range(count)
+    }
+    path = folder(files)
+    with pytest.raises(
+        DataError,
+        match=r"animals is a class, .* its 5 images lie deeper, in 2 folders such as .*animals/cat \(3\)\. If the "
+        r"folders within it are the classes, pass .*/animals; .*labels=FILE",
+    ) as caught:
+        read(path)
+    assert "delete" not in str(caught.value).lower()
+    assert read(path / "animals").classes == ("cat", "dog")
+
+
+HIDDEN = {  # an image whose left half shows (red, or grey 51), and whose right half hides another colour
+    "RGBA": np.array([[[255, 0, 0, 255], [0, 0, 255, 0]]], np.uint8),
+    "LA": np.array([[[51, 255], [200, 0]]], np.uint8),
+}
+
+
+@pytest.mark.parametrize("colour", [None, True, False])
+@pytest.mark.parametrize(("background", "shade"), [(None, 1.0), ("black", 0.0), ("#333333", 0.2)])
+@pytest.mark.parametrize("mode", HIDDEN)
+def test_what_is_transparent_is_the_background(tmp_path, mode, background, shade, colour):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(HIDDEN[mode], mode).save(tmp_path / name / "1.png")
+    data = read(tmp_path, background=background, colour=colour)
+    grey = mode == "LA" if colour is None else not colour
+    shown = [0.2] if mode == "LA" else [76 / 255] if grey else [1.0, 0.0, 0.0]
+    want = torch.tensor([shown * (3 if mode == "LA" and not grey else 1), [shade] * (1 if grey else 3)]).T
+    torch.testing.assert_close(data.x[0, :, 0], want)
+    laid = f"2 of 2 images are transparent in part: laid over {background or 'white'}."
+    assert data.notes == (laid,)
+    assert f"note: {laid}" in outline(data)
+
+
+def test_transparency_of_palettes_and_of_single_colours_counts(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    palette = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    palette.save(tmp_path / "a" / "1.png", transparency=1)
+    Image.fromarray(np.array([[[255, 0, 0], [0, 0, 255]]], np.uint8)).save(
+        tmp_path / "b" / "1.png", transparency=(0, 0, 255)
+    )
+    data = read(tmp_path)
+    want = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]).T
+    for row in data.x:
+        torch.testing.assert_close(row[:, 0], want)
+
+
+def test_alpha_that_hides_nothing_is_no_transparency(folder):
+    data = read(folder({name: ((4, 6), "RGBA", (255, 0, 51, 255)) for name in PAIR}))
+    torch.testing.assert_close(data.x[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.2]))
+    assert data.notes == ()
+
+
+def test_backgrounds_and_sizes_that_cannot_be_are_refused(folder):
+    path = folder(PAIR)
+    with pytest.raises(DataError, match="background must be a colour as CSS names it.* got 'whyte'"):
+        read(path, background="whyte")
+    for size in ((0, 4), (4, -1), (4, 10**6)):
+        with pytest.raises(
+            DataError, match="size must be height and width in pixels, from 1 to 20,000 each; got"
+        ):
+            read(path, size=size)

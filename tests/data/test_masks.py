@@ -54,6 +54,26 @@ def test_pictures_are_found_by_id_with_any_ending(tmp_path):
     assert torch.equal(masks, expected)
 
 
+def test_masks_are_turned_as_their_image_and_transparency_is_outside(tmp_path):
+    (tmp_path / "cat").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a camera held upright: the first row is the right column
+    top = np.zeros((6, 4), np.uint8)
+    top[:2] = 255
+    Image.fromarray(top).save(tmp_path / "cat" / "1.png", exif=exif)
+    clear = np.full((4, 6, 2), 255, np.uint8)
+    clear[:, 3:, 1] = 0
+    Image.fromarray(clear, "LA").save(tmp_path / "cat" / "2.png")
+    (tmp_path / "dog").mkdir()
+    Image.fromarray((np.arange(24) < 6).astype(np.uint8).reshape(4, 6)).save(tmp_path / "dog" / "1.png")
+    masks = read_masks(tmp_path, DATA)
+    expected = torch.zeros(3, 1, 4, 6)
+    expected[0, 0, :, 4:] = 1
+    expected[1, 0, :, :3] = 1
+    expected[2, 0, 0] = 1
+    assert torch.equal(masks, expected)
+
+
 def test_arrays_have_the_shape_of_the_inputs(tmp_path):
     np.save(tmp_path / "m.npy", np.ones((3, 1, 4, 6), bool))
     assert read_masks(tmp_path / "m.npy", DATA).shape == (3, 1, 4, 6)
@@ -110,7 +130,7 @@ def test_masks_that_cannot_be_used_are_refused(tmp_path):
         read_masks(tmp_path, DATA)
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "1.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"The mask .*dog/1\.png cannot be read"):
+    with pytest.raises(DataError, match=r"The image .*dog/1\.png cannot be read"):
         read_masks(tmp_path, DATA)
     with pytest.raises(
         DataError, match="must be a folder of masks, a .csv file of boxes or an .npy file, and exist"

@@ -56,6 +56,8 @@ class Asked:
     decimal: str | None = None
     size: tuple[int, int] | None = None
     colour: bool | None = None
+    background: str | None = None
+    channels: str | None = None
     layer: str | None = None
 
     @property

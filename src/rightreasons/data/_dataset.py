@@ -59,6 +59,7 @@ class DataSet:
         parts: "train", "validation" or "test" for each row, if the data come with a split.
         labels: names of the columns of y, if it has several.
         vocabulary: the words that integer inputs stand for; 0 is padding.
+        notes: what was done to the rows when they were read, a sentence each.
 
     Raises:
         ShapeError: labels, columns, ids, clusters or parts that do not match the rows.
@@ -80,6 +81,7 @@ class DataSet:
     parts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_matching(self)

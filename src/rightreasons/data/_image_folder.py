@@ -13,8 +13,8 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import Asked, extra
 from rightreasons.data._dataset import DataSet
+from rightreasons.data._pixels import BACKGROUND, ENDINGS, colour_of, has_colour, pixels, require_size
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 _PARTS = {
     "train": "train",
     "training": "train",
@@ -29,14 +29,19 @@ def read_images(path: Path, asked: Asked) -> DataSet:
 
     `folder/class/image` or `folder/train/class/image` with folders train, validation (or val) and test, which become
     `parts`; images directly in the folder have no label. Ids are paths within the folder. Pictures are turned as
-    their camera says, the first frame of several is taken, transparency is ignored.
+    their camera says, the first frame of several is taken, transparency is laid over `background`.
     """
     extra("PIL", "Pillow")
+    require_size(asked.size)
+    background = asked.background or BACKGROUND
+    colour_of(background)
     found = _found(path)
-    pictures, sizes = [], Counter[tuple[int, int]]()
+    pictures, sizes, transparent = [], Counter[tuple[int, int]](), 0
     for file, _, _ in found:
-        pictures.append(_pixels(file, asked))
-        sizes[pictures[-1].shape[:2]] += 1
+        picture, seen_through = pixels(file, colour=asked.colour, size=asked.size, background=background)
+        pictures.append(picture)
+        sizes[picture.shape[:2]] += 1
+        transparent += seen_through
     if len(sizes) > 1:
         height, width = _usual(sizes)
         raise DataError(
@@ -46,11 +51,13 @@ def read_images(path: Path, asked: Asked) -> DataSet:
     channels = max(picture.shape[2] for picture in pictures)
     stacked = np.stack([np.broadcast_to(each, (*each.shape[:2], channels)) for each in pictures])
     x = torch.from_numpy(stacked.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    notes = [f"{transparent} of {len(found)} images are transparent in part: laid over {background}."]
     return DataSet(
         name=path.resolve().name,
         x=x,
         bounds=(0.0, 1.0),
-        description=f"{len(found)} images in {path.resolve().name}.",
+        description=" ".join([f"{len(found)} images in {path.resolve().name}.", *notes[: transparent > 0]]),
+        notes=tuple(notes[: transparent > 0]),
         source=path.resolve().name,
         ids=tuple(file.relative_to(path).as_posix() for file, _, _ in found),
         parts=tuple(part for _, _, part in found if part),
@@ -61,6 +68,11 @@ def read_images(path: Path, asked: Asked) -> DataSet:
 def images_in(path: Path) -> list[Path]:
     """All images of a folder, in the order of the rows that `read_images` makes of them."""
     return [file for file, _, _ in _found(path)]
+
+
+def any_colour(path: Path) -> bool:
+    """Whether an image of a folder has colours, so that all are read with three channels; only headers are read."""
+    return any(map(has_colour, images_in(path)))
 
 
 def _labels(path: Path, names: Sequence[str], asked: Asked) -> dict[str, Any]:
@@ -122,39 +134,25 @@ def _images(path: Path) -> list[Path]:
 def _require_some(folder: Path) -> list[Path]:
     files = _images(folder)
     if not files:
-        raise DataError(
-            f"The folder {folder} holds no images (known endings: {', '.join(ENDINGS)}). Delete it, or put the "
-            "images of "
-            "that class directly into it."
-        )
+        raise DataError(f"The folder {folder} is a class, for lack of a label file, but {_within(folder)}")
     return files
 
 
-def _pixels(file: Path, asked: Asked) -> np.ndarray:
-    """One picture as bytes (height, width, channels)."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise DataError(
-                    f"{file} has more than 8 bits per pixel (mode {opened.mode}). Convert it to 8 bits, or make an "
-                    ".npz "
-                    "of all images."
-                )
-            picture = ImageOps.exif_transpose(opened)
-            grey = picture.mode in ("1", "L", "LA") if asked.colour is None else not asked.colour
-            picture = picture.convert("L" if grey else "RGB")
-            if asked.size is not None:
-                height, width = asked.size
-                picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-            return np.atleast_3d(np.asarray(picture))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"The image {file} cannot be read: {' '.join(str(error).split()).rstrip('.')}. Repair it or delete it."
-        ) from error
+def _within(folder: Path) -> str:
+    """What there is instead of images directly in a folder, and what to do about it."""
+    deeper = [each for each in folder.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file()]
+    if not deeper:
+        return (
+            f"holds no images (known endings: {', '.join(ENDINGS)}). Put those of the class directly into it, or move "
+            "it elsewhere."
+        )
+    homes = Counter(each.parent for each in deeper)
+    home, count = homes.most_common(1)[0]
+    return (
+        f"its {len(deeper)} images lie deeper, in {len(homes)} folder{'s' * (len(homes) > 1)} such as {home} "
+        f"({count}). If the folders within it are the classes, pass {folder}; else move the images up, or name each "
+        "image and its label in a CSV file: labels=FILE (--labels)."
+    )
 
 
 def _usual(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:

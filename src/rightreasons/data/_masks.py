@@ -13,7 +13,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import extra
 from rightreasons.data._dataset import DataSet
-from rightreasons.data._image_folder import ENDINGS
+from rightreasons.data._pixels import ENDINGS, pixels
 
 _BOX = ("left", "top", "right", "bottom")
 
@@ -25,7 +25,8 @@ def read_masks(
 
     | path         | holds                                                                                            |
     |--------------|--------------------------------------------------------------------------------------------------|
-    | a folder     | pictures named as the rows' ids (with any ending of a picture), white inside the mask            |
+    | a folder     | images named as the rows' ids (with any ending of an image), light inside the mask (or 1, if all |
+    |              | are 0 and 1); transparent pixels are outside                                                      |
     | .csv         | boxes: columns id, left, top, right, bottom in pixels from the top left corner, the last two not  |
     |              | included; several rows with one id are several boxes                                             |
     | .npy         | an array of the inputs' shape, 1 where shared, such as (N, 1, H, W) or (N, p)                     |
@@ -104,13 +105,11 @@ def _pictures(path: Path, data: DataSet) -> Tensor:
         file = next((each for each in _candidates(path, name) if each.is_file()), None)
         if file is None:
             continue
-        try:
-            with Image.open(file) as opened:
-                size = (data.x.shape[3], data.x.shape[2])
-                picture = opened.convert("L").resize(size, Image.Resampling.NEAREST)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"The mask {file} cannot be read: {error}. Repair it or delete it.") from error
-        masks[row, 0] = torch.from_numpy(np.asarray(picture) > 127).float()
+        grey = pixels(file, colour=False, background="black")[0][..., 0]  # turned as the image is
+        inside = grey > (127 if grey.max() > 1 else 0)
+        size = (data.x.shape[3], data.x.shape[2])
+        mask = Image.fromarray(inside).resize(size, Image.Resampling.NEAREST)
+        masks[row, 0] = torch.from_numpy(np.array(mask, dtype=np.float32))
     return masks
 
 

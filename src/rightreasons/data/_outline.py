@@ -30,6 +30,7 @@ def outline(data: DataSet) -> str:
     lines = [f"{data.name}: {len(data):,} rows of shape ({shape})", f"label: {_label(data)}"]
     if data.bounds:
         lines.append(f"values: within [{data.bounds[0]:g}, {data.bounds[1]:g}]")
+    lines += [f"note: {note}" for note in data.notes]
     if data.vocabulary:
         lines.append(f"words: {len(data.vocabulary):,}")
     if data.clusters:

@@ -10,7 +10,8 @@ from rightreasons.data._anndata import read_anndata
 from rightreasons.data._arrays import read_arrays
 from rightreasons.data._asked import Asked, Label
 from rightreasons.data._dataset import DataSet
-from rightreasons.data._image_folder import ENDINGS, read_images
+from rightreasons.data._image_folder import read_images
+from rightreasons.data._pixels import ENDINGS
 from rightreasons.data._preprocessing import Preprocessing
 from rightreasons.data._table import read_csv, read_parquet
 
@@ -29,9 +30,11 @@ class _Format:
 
 _CSV = _Format("a CSV file", read_csv, (*_TABLE, "separator", "decimal"))
 _PARQUET = _Format("a Parquet file", read_parquet, _TABLE)
-_ARRAYS = _Format("a NumPy file", read_arrays, ("target", "id", "group", "split", "label", "classes"))
+_ARRAYS = _Format(
+    "a NumPy file", read_arrays, ("target", "id", "group", "split", "label", "classes", "channels")
+)
 _ANNDATA = _Format("an AnnData file", read_anndata, (*_ROWS, "layer", "like"))
-_IMAGES = _Format("a folder of images", read_images, ("size", "colour", "classes"))
+_IMAGES = _Format("a folder of images", read_images, ("size", "colour", "background", "classes"))
 
 FORMATS: Mapping[str, _Format] = {
     ".csv": _CSV, ".tsv": _CSV, ".txt": _CSV, ".csv.gz": _CSV, ".tsv.gz": _CSV,
@@ -60,6 +63,8 @@ def read(
     decimal: str | None = None,
     size: tuple[int, int] | None = None,
     colour: bool | None = None,
+    background: str | None = None,
+    channels: str | None = None,
     layer: str | None = None,
 ) -> DataSet:
     r"""Data of a table (.csv, .tsv, .parquet), arrays (.npz, .npy), an expression matrix (.h5ad) or an image folder.
@@ -101,6 +106,8 @@ def read(
         decimal: what decimals begin with; default a point.
         size: height and width in pixels that images are resized to (bilinear, not cropped).
         colour: True for three channels, False for one, None for what the images are.
+        background: colour that transparent images are laid over, white unless said: a name such as black, or #rrggbb.
+        channels: "first" or "last" in the images of a NumPy file, where both readings of its shape fit.
         layer: of the AnnData file, instead of X.
 
     Raises:
@@ -118,7 +125,8 @@ def read(
     asked = Asked(
         target=target, event=event, id=id, group=group, split=split, label=label, classes=tuple(classes),
         drop=tuple(drop), categorical=tuple(categorical), missing=tuple(missing), dates_since=dates_since, like=like,
-        separator=separator, decimal=decimal, size=size, colour=colour, layer=layer,
+        separator=separator, decimal=decimal, size=size, colour=colour, background=background, channels=channels,
+        layer=layer,
     )  # fmt: skip
     path = Path(path)
     found = _format(path)

@@ -18,6 +18,7 @@ from rightreasons import attribution, data, models
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.core._memory import backing_off, fitting, out_of_memory
+from rightreasons.data._image_folder import any_colour
 from rightreasons.data._pieces import Pieces, Whole, pieces
 from rightreasons.recipes._read import attribution_named
 from rightreasons.runs._fit import outputs_of
@@ -73,6 +74,11 @@ class Job:
     chunk: int | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.reading, Mapping):
+            raise InputError(
+                f"reading must be a mapping of options of rr.data.read, such as {{'size': (224, 224)}}; got "
+                f"{self.reading!r}."
+            )
         for name in ("rows", "chunk"):
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:
@@ -115,6 +121,8 @@ class Work:
         job, trained = self.job, self.trained
         path, labelled = Path(job.source), job.explained == "label"
         options = _options(job)
+        if trained is None and path.is_dir() and options.get("colour") is None:
+            options["colour"] = any_colour(path)  # one answer for all pieces
 
         def read(place: Any) -> data.DataSet:
             return (

@@ -265,9 +265,11 @@ class Trained:
         asked = {key: value for key, value in self.recipe.data.reading.items() if key not in _OF_TRAINING}
         asked |= {key: value for key, value in said.items() if value is not None}
         asked |= {"like": self.preprocessing, "classes": self.classes}
+        if folder and self.about["form"]["shape"][0] == 3:
+            asked["colour"] = True  # also where the new images, or a piece of them, are all grey
         if not labelled:
             asked = {key: value for key, value in asked.items() if key not in _OF_LABELS}
-        return {key: asked[key] for key in known if asked.get(key)}
+        return {key: asked[key] for key in known if asked.get(key) is not None}
 
 
 def load(
