@@ -91,5 +91,5 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(
 ) -> None:
     assert main(["train", str(recipe), "-o", "/sys/rightreasons-run"]) == 2
     captured = capsys.readouterr().err
-    assert re.search("/sys/rightreasons-run/recipe.yaml cannot be written: ", one_line(captured))
+    assert re.search("/sys/rightreasons-run cannot be written: ", one_line(captured))
     assert "training" not in captured

@@ -6,35 +6,7 @@ import pytest
 
 from rightreasons.core._errors import DataError
 from rightreasons.runs import RunDirectory
-from rightreasons.runs._files import npz, read_json, to_json, write_atomically
-
-
-def test_a_file_appears_whole_and_nothing_else_does(tmp_path: Path) -> None:
-    target = tmp_path / "a" / "b.json"
-    write_atomically(target, "one")
-    write_atomically(target, b"two")
-    assert target.read_text() == "two"
-    assert [p.name for p in target.parent.iterdir()] == ["b.json"]
-
-
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "b.json"
-    write_atomically(target, "one")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(DataError, match=r"b\.json cannot be written: No space left on device"):
-        write_atomically(target, "two")
-    assert target.read_text() == "one"
-    assert [p.name for p in tmp_path.iterdir()] == ["b.json"]
-
-
-def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "run").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
-        write_atomically(tmp_path / "run" / "x.json", "")
+from rightreasons.runs._files import npz, to_json
 
 
 def test_json_is_json_also_with_nan() -> None:
@@ -44,18 +16,13 @@ def test_json_is_json_also_with_nan() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]"])
-def test_what_is_no_object_is_none(tmp_path: Path, text: str) -> None:
-    (tmp_path / "x.json").write_text(text)
-    assert read_json(tmp_path / "x.json") is None
-    assert read_json(tmp_path / "absent.json") is None
-
-
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / "fits").mkdir()
     (tmp_path / "fits" / ".writing-abc").write_text("half")
     (tmp_path / "fits" / "x.json").write_text("{}")
+    (tmp_path / "checkpoints" / "a" / ".writing-000000005-4711" / "inner").mkdir(parents=True)
     RunDirectory(tmp_path).clean()
+    assert not list((tmp_path / "checkpoints" / "a").iterdir())
     assert [p.name for p in (tmp_path / "fits").iterdir()] == ["x.json"]
 
 
@@ -69,9 +36,12 @@ def test_opening_what_is_no_run_names_those_next_to_it(tmp_path: Path) -> None:
         RunDirectory.open(tmp_path / "empty")
 
 
-def test_a_damaged_summary_is_said(tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text("[")
-    with pytest.raises(DataError, match="is not a summary: run the recipe again"):
+@pytest.mark.parametrize(
+    ("text", "why"), [("", "is no JSON"), ("[", "is no JSON"), ("[1]", "holds no JSON object")]
+)
+def test_a_damaged_summary_is_said(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(DataError, match=f"metrics.json is gone or damaged: it {why}. Run the recipe again"):
         RunDirectory.open(tmp_path).metrics()
 
 
@@ -83,5 +53,5 @@ def test_a_summary_of_another_version_is_said(tmp_path: Path) -> None:
 
 def test_maps_are_read_back(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    write_atomically(run.maps_file("k"), npz({"maps": np.arange(3.0)}))
+    run.manifest.write(run.maps_file("k"), npz({"maps": np.arange(3.0)}))
     np.testing.assert_array_equal(run.maps("k")["maps"], np.arange(3.0))

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rightreasons import tasks, training
+from rightreasons.core._disk import append
 from rightreasons.core._errors import DataError, RecipeError
 from rightreasons.recipes import Recipe, parse, to_yaml
 from rightreasons.runs import RunDirectory, plan, run
 from rightreasons.runs import _fit as fits
 from rightreasons.runs import _material as material
 from rightreasons.runs import _rows as rows
-from rightreasons.runs._files import append, read_json
 from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._terms import terms_of
 from tests.runs.cases import IMAGES, TABLE
@@ -42,7 +42,7 @@ def trained(recipe: Recipe, folder: Path, number: int = 0) -> tuple[dict[str, to
     recipe = material.resolve(recipe)
     fit, to = plan(recipe)[number], RunDirectory(folder)
     fits.train(recipe, fit, to)
-    result = read_json(to.result_file(fit.id)) or {}
+    result = to.object_in(to.result_file(fit.id))
     assert result["status"] == "ok", result
     return load_file(to.model_file(fit.id)), result
 

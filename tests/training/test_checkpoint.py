@@ -1,6 +1,7 @@
 """Checkpoints: whole or absent, plain data, exact."""
 
 import json
+import logging
 
 import pytest
 import torch
@@ -64,3 +65,39 @@ def test_what_is_not_plain_data_is_refused_by_name(tmp_path):
     with pytest.raises(InputError, match=r"/schedule/f is a function"):
         save_checkpoint(tmp_path, 1, {"schedule": {"f": lambda: 0}})
     assert load_checkpoint(tmp_path) is None
+
+
+WAYS = {
+    "empty": lambda own, other: b"",
+    "truncated": lambda own, other: own[: len(own) // 2],
+    "one flipped bit": lambda own, other: own[:-9] + bytes([own[-9] ^ 1]) + own[-8:],
+    "garbage": lambda own, other: bytes(range(256)) * 4,
+    "missing": lambda own, other: None,
+    "another's": lambda own, other: other,
+}
+
+
+@pytest.mark.parametrize("name", ["state.json", "tensors.safetensors"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_damaged_checkpoint_is_left_out_and_that_is_said(tmp_path, caplog, name, way):
+    earlier, later = nested_state(), nested_state()
+    other = (save_checkpoint(tmp_path / "other", 2, nested_state()) / name).read_bytes()
+    first = save_checkpoint(tmp_path / "a", 1, earlier)
+    file = save_checkpoint(tmp_path, 2, later) / name
+    first.rename(tmp_path / "step-000000001")
+    assert torch.equal(load_checkpoint(tmp_path)["weights"]["a"], later["weights"]["a"])
+    content = WAYS[way](file.read_bytes(), other)
+    file.unlink() if content is None else file.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        found = load_checkpoint(tmp_path)
+    assert torch.equal(found["weights"]["a"], earlier["weights"]["a"])
+    assert "step-000000002 is damaged, so training goes on without it: " in caplog.text
+    save_checkpoint(tmp_path, 3, later)
+    assert [each.name for each in tmp_path.glob("step-*")] == ["step-000000003"]
+
+
+def test_a_checkpoint_without_a_digest_is_read(tmp_path):
+    saved = save_checkpoint(tmp_path, 1, nested_state())
+    text = json.loads((saved / "state.json").read_text())
+    (saved / "state.json").write_text(json.dumps(text["state"]))
+    assert load_checkpoint(tmp_path)["numbers"] == {3: 0.5}

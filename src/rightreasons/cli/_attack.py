@@ -55,7 +55,7 @@ def attack(
     """Attack the explanations of a network, next to controls: random noise, another row's map, white noise."""
     from rightreasons import audit, runs
     from rightreasons.cli._progress import counted
-    from rightreasons.runs._files import writing
+    from rightreasons.core._disk import writing
     from rightreasons.runs._plan import slug
 
     trained = runs.load(run, arm=arm, split=split, trust=trust, code=code)
@@ -78,7 +78,7 @@ def attack(
 def _written(found: "Robustness", text: str, folder: Path) -> str:
     """The table for programs and for people, and of images the figure; says where."""
     from rightreasons import audit, report, runs
-    from rightreasons.runs._files import write_atomically
+    from rightreasons.core._disk import write_atomically
 
     places = [folder / "table.csv", folder / "table.txt"]
     runs.write_table(audit.robustness_columns(found), places[0])

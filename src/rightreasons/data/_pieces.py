@@ -7,12 +7,14 @@ whatever reads the source. Forms that cannot be cut (archives, AnnData, sets by 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import numpy as np
 import torch
 
+from rightreasons.core._disk import digest_of, digest_of_tensors
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import extra
 from rightreasons.data._dataset import DataSet
@@ -43,7 +45,10 @@ class Pieces(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """What tells this source from another one, or from itself after a change, without reading all of it."""
+        """A digest of all it holds, which tells it from any other source, and from itself after a change.
+
+        Cost: the source is read once, about a gigabyte a second.
+        """
 
 
 class Whole(Pieces):
@@ -56,8 +61,8 @@ class Whole(Pieces):
         return self.found.rows(torch.arange(*self.bounds(piece)))
 
     def fingerprint(self) -> str:
-        sums = self.found.x.double().nan_to_num().reshape(self.rows, -1).sum(1)
-        return f"{tuple(self.found.x.shape)} {sums.sum().item()!r} {sums[0].item()!r} {sums[-1].item()!r}"
+        named = sha256("\0".join(self.found.ids).encode()).hexdigest()
+        return f"{digest_of_tensors({'x': self.found.x, 'y': self.found.y})} {named}"
 
 
 class _Cut(Pieces):
@@ -67,23 +72,30 @@ class _Cut(Pieces):
         self.path, self.size, self.reader = path, size, reader
 
     def take(self, piece: int) -> DataSet:
-        with TemporaryDirectory(prefix="rightreasons-") as folder:
-            try:
-                return self.reader(self.write(piece, Path(folder)))
-            except DataError as error:
-                first, last = self.bounds(piece)
-                said = str(error).replace(folder, str(self.path.parent))
-                raise DataError(
-                    f"In rows {first + 1} to {last}, counted from the first of them: {said}"
-                ) from error
+        try:
+            with TemporaryDirectory(prefix="rightreasons-") as folder:
+                return self._taken(piece, folder)
+        except OSError as error:  # such as a full disk
+            raise DataError(
+                f"rows of {self.path} cannot be copied to {gettempdir()}: {error.strerror or error}."
+            ) from error
+
+    def _taken(self, piece: int, folder: str) -> DataSet:
+        try:
+            return self.reader(self.write(piece, Path(folder)))
+        except DataError as error:
+            first, last = self.bounds(piece)
+            said = str(error).replace(folder, str(self.path.parent))
+            raise DataError(
+                f"In rows {first + 1} to {last}, counted from the first of them: {said}"
+            ) from error
 
     @abstractmethod
     def write(self, piece: int, folder: Path) -> Path:
         """Make the piece in an empty folder, and return what is to be read."""
 
     def fingerprint(self) -> str:
-        about = self.path.stat()
-        return f"{self.rows} rows, {about.st_size} bytes of {about.st_mtime_ns}"
+        return digest_of(self.path)
 
 
 class _Lines(_Cut):
@@ -154,6 +166,9 @@ class _Array(_Cut):
             np.save(folder / name, np.load(self.path.parent / name, mmap_mode="r", allow_pickle=False)[rows])
         return folder / self.path.name
 
+    def fingerprint(self) -> str:
+        return digest_of(self.path.parent, [self.path, *(self.path.parent / name for name in self.beside)])
+
 
 class _Parquet(_Cut):
     """A Parquet file."""
@@ -204,7 +219,7 @@ class _Images(_Cut):
         return home
 
     def fingerprint(self) -> str:
-        return f"{self.rows} images, {sum(file.stat().st_size for file in self.files)} bytes"
+        return digest_of(self.path, self.files)
 
 
 def pieces(

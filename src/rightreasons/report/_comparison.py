@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from rightreasons.core._disk import write_atomically
 from rightreasons.report._blocks import Figure, Section, Table, Text
 from rightreasons.report._differences import section_of
 from rightreasons.report._page import page
@@ -10,7 +11,6 @@ from rightreasons.report._scores import arms_figure
 from rightreasons.report._style import looks
 from rightreasons.report._tables import comparisons_table
 from rightreasons.report._words import capital, metric_name, number
-from rightreasons.runs._files import write_atomically
 
 
 def write_comparison(found: dict[str, Any], to: str | Path) -> Path:

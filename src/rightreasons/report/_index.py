@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rightreasons.core._disk import write_atomically
 from rightreasons.report._blocks import Link, Section, Table, Text
 from rightreasons.report._page import page
 from rightreasons.report._source import Source
 from rightreasons.report._words import mean, number
 from rightreasons.runs import RunDirectory
-from rightreasons.runs._files import write_atomically
 
 
 def runs_in(path: str | Path) -> list[Path]:

@@ -23,7 +23,6 @@ from rightreasons.report import (
 from rightreasons.report._blocks import Section
 from rightreasons.report._source import Source
 from rightreasons.runs import RunDirectory
-from rightreasons.runs._files import write_atomically
 
 SECTIONS: Sequence[Callable[[Source], Section | None]] = (
     _findings.section,
@@ -85,5 +84,5 @@ def write(path: str | Path) -> Path:
     Raises: DataError or RecipeError if the directory does not hold a finished run, or cannot be written.
     """
     run = RunDirectory.open(path)
-    write_atomically(run.report_file, render(run))
+    run.manifest.write(run.report_file, render(run))
     return run.report_file

@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from rightreasons import data, tasks
 from rightreasons.recipes import Recipe
 from rightreasons.runs import _material as material
-from rightreasons.runs._files import RunDirectory, npz, to_json, write_atomically
+from rightreasons.runs._files import RunDirectory, npz, to_json
 from rightreasons.runs._fit import arm_of, judge, outputs_of, saved_model
 from rightreasons.runs._maps import explained, unexplained
 from rightreasons.runs._material import class_weights
@@ -38,7 +39,7 @@ def examine(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
     parts = parts_of(recipe, fit.split)
     task = material.task_of(recipe, parts.train)
     form = material.Form.of(parts.train, task)
-    model = saved_model(recipe, fit.arm, fit.weight, form, run.model_file(fit.id))
+    model = saved_model(recipe, fit.arm, fit.weight, form, run, fit.id)
     if way_of(arm_of(recipe, fit.arm)).explains:
         method = attribution_of(recipe.explain.attribution, parts.train.x)
         seed = seed_of(recipe.seed, "explain", fit.split)
@@ -54,11 +55,16 @@ def examine(recipe: Recipe, fit: Fit, run: RunDirectory) -> None:
         **attributed,
     }
     key = key_of(recipe, fit)
-    write_atomically(run.maps_file(key), npz(maps))
-    write_atomically(
-        run.predictions_file(key), npz(_predictions(outputs, parts.test) | _of_training(model, task, parts))
-    )
-    write_atomically(run.examined_file(key), to_json(result, indent=None))
+    maps_file, predictions_file, examined_file = examined_files(run, key)
+    predictions = _predictions(outputs, parts.test) | _of_training(model, task, parts)
+    run.manifest.write(maps_file, npz(maps))
+    run.manifest.write(predictions_file, npz(predictions))
+    run.manifest.write(examined_file, to_json(result, indent=None))
+
+
+def examined_files(run: RunDirectory, key: str) -> tuple[Path, Path, Path]:
+    """What `examine` writes: maps, predictions, and the result, last."""
+    return run.maps_file(key), run.predictions_file(key), run.examined_file(key)
 
 
 def _predictions(outputs: Tensor, test: data.DataSet) -> dict[str, np.ndarray]:

@@ -1,10 +1,9 @@
 """Maps of every row of a source: streamed, resumable, over several processes."""
 
-import hashlib
 import inspect
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 import rightreasons
 from rightreasons import attribution, data, models
 from rightreasons.core._closest import did_you_mean
+from rightreasons.core._disk import digest_of_tensors
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.core._memory import backing_off, fitting, out_of_memory
 from rightreasons.data._image_folder import any_colour
@@ -144,10 +144,11 @@ class Work:
             "model": job.model,
             "arm": None if self.trained is None else self.trained.arm,
             "split": None if self.trained is None else self.trained.split,
-            "weights": _digest(self.model),
+            "weights": digest_of_tensors(self.model.state_dict()),
             "source": job.source,
             "source is": self.pieces.fingerprint(),
             "method": repr(self.method),
+            "references": digest_of_tensors(_tensors_of(self.method)),
             "explained": job.explained,
             "reading": repr(dict(job.reading)),
             "seed": job.seed,
@@ -329,9 +330,13 @@ def _names(reading: Mapping[str, Any], trained: Trained | None, labelled: bool) 
     return tuple(flat)
 
 
-def _digest(model: nn.Module) -> str:
-    total = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        total.update(name.encode())
-        total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return f"sha256:{total.hexdigest()[:16]}"
+def _tensors_of(value: Any, name: str = "") -> dict[str, Tensor]:
+    """Tensors in the fields of a method, such as references, which a repr shortens."""
+    if isinstance(value, Tensor):
+        return {name: value}
+    inner: dict[str, Any] = {}
+    if isinstance(value, tuple | list):
+        inner = {str(i): each for i, each in enumerate(value)}
+    elif is_dataclass(value):
+        inner = {each.name: getattr(value, each.name) for each in fields(value)}
+    return {k: v for key, each in inner.items() for k, v in _tensors_of(each, f"{name}.{key}").items()}

@@ -1,101 +1,23 @@
 """Run directories: every file is whole or absent, whatever is killed when."""
 
-import errno
 import json
 import math
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from rightreasons.core._closest import did_you_mean
+from rightreasons.core._disk import TEMPORARY
 from rightreasons.core._errors import DataError
 from rightreasons.recipes import Recipe, read
+from rightreasons.runs._manifest import AGAIN, Manifest
 
 _SUMMARY = ("arms", "comparisons", "data", "features", "headline", "reference", "rows", "splits", "weights")
-_TEMPORARY = ".writing-"
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says when it cannot write here into a DataError of one line."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
-
-
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file so that it appears whole or not at all, also if the machine stops.
-
-    Raises: DataError, one line, if it cannot be written.
-    """
-    raw = content.encode() if isinstance(content, str) else content
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-        _sync_folder(path.parent)
-
-
-def append(path: Path, content: bytes | str) -> None:
-    """Add to a file; if the disk is full, the file is as it was.
-
-    Raises: DataError, one line, if it cannot be written.
-    """
-    raw = content.encode() if isinstance(content, str) else content
-    with writing(path):
-        size = path.stat().st_size
-        with path.open("ab", buffering=0) as file:
-            try:
-                if file.write(raw) < len(raw):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                file.truncate(size)
-                raise
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def digest_of(path: Path) -> str:
-    """A hash of a file's bytes, or of the names and bytes of all files in a folder: `sha256:...`.
-
-    Raises: DataError if it cannot be read.
-    """
-    if not path.exists():
-        raise DataError(f"{path} cannot be read: there is no such file.")
-    total = sha256()
-    try:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                with file.open("rb") as opened:
-                    own = file_digest(opened, "sha256").hexdigest()
-                total.update(f"{file.relative_to(path).as_posix()} {own}\n".encode())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    return f"sha256:{total.hexdigest()}"
 
 
 def to_json(value: Any, indent: int | None = 1) -> str:
@@ -128,6 +50,9 @@ class RunDirectory:
         examined/           test results of the chosen fits
         predictions/        their outputs on all test rows (npz: outputs, y, ids)
         maps/               their attributions (npz: maps, y, rows, ids, importance, ...)
+        SHA256SUMS          digests of all these, by which damage is noticed
+
+    What is read is what was written: a file that is gone or damaged is a DataError of one line.
 
     Args:
         path: the directory.
@@ -211,8 +136,22 @@ class RunDirectory:
         """Outputs of a chosen fit on all test rows."""
         return self.path / "predictions" / f"{key}.npz"
 
+    @property
+    def lock_file(self) -> Path:
+        """There while a process makes results, and held by it."""
+        return self.path / ".lock"
+
+    @property
+    def manifest(self) -> Manifest:
+        """Digests of the files; what is written and read through it is checked."""
+        return Manifest(self.path)
+
     def recipe(self) -> Recipe:
-        """The recipe as it was run."""
+        """The recipe as it was run.
+
+        Raises: DataError or RecipeError if the file is gone or damaged.
+        """
+        self.manifest.read(self.recipe_file)
         return read(self.recipe_file)
 
     def metrics(self) -> dict[str, Any]:
@@ -220,56 +159,68 @@ class RunDirectory:
 
         Raises: DataError if it is not one.
         """
-        found = read_json(self.metrics_file)
-        if found is None:
-            raise DataError(f"{self.metrics_file} is not a summary: run the recipe again.")
+        found = self.object_in(self.metrics_file)
         missing = [key for key in _SUMMARY if key not in found]
         if missing:
             raise DataError(
-                f"{self.metrics_file} is of another version, or damaged: it has no {missing[0]!r}. "
-                "Run the recipe again."
+                f"{self.metrics_file} is of another version, or damaged: it has no {missing[0]!r}. {AGAIN}"
             )
         return found
 
     def history(self) -> list[dict[str, Any]]:
-        """One record for each epoch of each fit."""
-        return [json.loads(line) for line in self.history_file.read_text(encoding="utf-8").splitlines()]
+        """One record for each epoch of each fit.
+
+        Raises: DataError if the file is gone or damaged.
+        """
+        text = self.manifest.read(self.history_file)
+        return [_object(self.history_file, line) for line in text.splitlines()]
+
+    def object_in(self, path: Path) -> dict[str, Any]:
+        """The object in one of the JSON files.
+
+        Raises: DataError if the file is gone or damaged.
+        """
+        return _object(path, self.manifest.read(path))
 
     def maps(self, key: str) -> dict[str, np.ndarray]:
         """Attributions of a chosen fit.
 
         Raises: DataError if the file is gone or damaged.
         """
-        return _arrays(self.maps_file(key))
+        return self._arrays(self.maps_file(key))
 
     def predictions(self, key: str) -> dict[str, np.ndarray]:
         """`outputs` of a chosen fit on all test rows, their labels `y`, and their `ids` if they have any.
 
         Raises: DataError if the file is gone or damaged.
         """
-        return _arrays(self.predictions_file(key))
+        return self._arrays(self.predictions_file(key))
+
+    def _arrays(self, path: Path) -> dict[str, np.ndarray]:
+        raw = self.manifest.read(path)
+        try:
+            with np.load(BytesIO(raw), allow_pickle=False) as found:
+                return dict(found)
+        except Exception as error:  # NumPy's, zipfile's, zlib's: there is no list of them
+            raise DataError(f"{path} is gone or damaged: it holds no arrays. {AGAIN}") from error
 
     def clean(self) -> None:
         """Remove what a killed process left half-written."""
-        for leftover in self.path.glob(f"**/{_TEMPORARY}*"):
-            leftover.unlink(missing_ok=True)
+        for leftover in list(self.path.glob(f"**/{TEMPORARY}*")):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _object(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as found:
-            return dict(found)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise DataError(f"{path} is gone or damaged. Run the recipe again.") from error
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; None if there is no file or it holds no object."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is gone or damaged: it is no JSON. {AGAIN}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path} is gone or damaged: it holds no JSON object. {AGAIN}")
+    return found
 
 
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:

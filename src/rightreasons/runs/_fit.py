@@ -2,7 +2,6 @@
 
 import shutil
 from contextlib import nullcontext
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +10,9 @@ from rightreasons import tasks
 from rightreasons.core._errors import DataError, DivergedError, InputError
 from rightreasons.recipes import Arm, Recipe
 from rightreasons.runs import _material as material
-from rightreasons.runs._files import RunDirectory, to_json, write_atomically
+from rightreasons.runs._files import RunDirectory, to_json
 from rightreasons.runs._logs import loggers
+from rightreasons.runs._manifest import AGAIN
 from rightreasons.runs._plan import Fit
 from rightreasons.runs._rows import parts as parts_of
 from rightreasons.runs._ways import Workshop, way_of
@@ -48,10 +48,10 @@ def train(recipe: Recipe, fit: Fit, run: RunDirectory, devices: int = 1, rank: i
     else:
         if rank > 0:
             return True
-        write_atomically(run.model_file(fit.id), to_safetensors(model))
+        run.manifest.write(run.model_file(fit.id), to_safetensors(model))
         validation = judge(model, task, parts.validation.x, parts.validation.y)
         result |= {"status": "ok", "validation": validation, **trained}
-    write_atomically(run.result_file(fit.id), to_json(result, indent=None))
+    run.manifest.write(run.result_file(fit.id), to_json(result, indent=None))
     shutil.rmtree(checkpoints, ignore_errors=True)
     return result["status"] == "ok"
 
@@ -80,19 +80,22 @@ def to_safetensors(model: nn.Module) -> bytes:
     return save({name: value.clone().contiguous() for name, value in model.state_dict().items()})
 
 
-def saved_model(recipe: Recipe, arm: str, weight: float | None, form: material.Form, file: Path) -> nn.Module:
-    """The model of an arm whose weights `to_safetensors` wrote, in eval mode.
+def saved_model(
+    recipe: Recipe, arm: str, weight: float | None, form: material.Form, run: RunDirectory, fit: str
+) -> nn.Module:
+    """The model of an arm with the weights that a fit saved, in eval mode.
 
     Raises: DataError if the file is gone, damaged, or of another model.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    of = arm_of(recipe, arm)
+    of, file = arm_of(recipe, arm), run.model_file(fit)
+    weights = run.manifest.read(file)
     try:
-        model = way_of(of).restored(recipe.of(of, weight), form, load(file.read_bytes()))
-    except (OSError, SafetensorError, RuntimeError, InputError) as error:
+        model = way_of(of).restored(recipe.of(of, weight), form, load(weights))
+    except (SafetensorError, RuntimeError, InputError) as error:
         raise DataError(
-            f"The weights {file} cannot be used: {' '.join(str(error).split())}. Run the recipe again."
+            f"The weights {file} cannot be used: {' '.join(str(error).split())}. {AGAIN}"
         ) from error
     return model.eval()

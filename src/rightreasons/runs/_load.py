@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 from rightreasons import attribution, data, tasks
 from rightreasons.core._closest import did_you_mean
+from rightreasons.core._disk import digest_of
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.recipes import Recipe
 from rightreasons.recipes._arms import AttributionName
 from rightreasons.recipes._read import attribution_named
 from rightreasons.runs import _material as material
-from rightreasons.runs._files import RunDirectory, digest_of
+from rightreasons.runs._files import RunDirectory
 from rightreasons.runs._fit import arm_of, outputs_of, saved_model
+from rightreasons.runs._manifest import AGAIN
 from rightreasons.runs._rows import Parts, digests_of
 from rightreasons.runs._rows import parts as parts_of
 from rightreasons.runs._terms import attribution_of
@@ -307,7 +309,7 @@ def load(
     about = metrics["data"]
     chosen = next(each for each in metrics["arms"] if each["name"] == arm)["chosen"][split]
     form = material.Form(tuple(about["form"]["shape"]), about["form"]["outputs"], about["form"]["vocabulary"])
-    model = saved_model(recipe, arm, chosen["weight"], form, directory.model_file(chosen["id"]))
+    model = saved_model(recipe, arm, chosen["weight"], form, directory, chosen["id"])
     return Trained(
         directory,
         recipe,
@@ -329,10 +331,10 @@ def _best_arm(metrics: dict[str, Any]) -> str:
 
 
 def _preprocessing(directory: RunDirectory, split: int) -> data.Preprocessing | None:
+    file = directory.preprocessing_file
+    text = directory.manifest.read(file)
     try:
-        saved = json.loads(directory.preprocessing_file.read_text(encoding="utf-8"))[split]
-    except (OSError, ValueError, IndexError) as error:
-        raise DataError(
-            f"{directory.preprocessing_file} is gone or damaged. Run the recipe again."
-        ) from error
+        saved = json.loads(text)[split]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise DataError(f"{file} is gone or damaged: it holds no preprocessing. {AGAIN}") from error
     return None if saved is None else data.Preprocessing.from_json(json.dumps(saved))

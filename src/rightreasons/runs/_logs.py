@@ -8,8 +8,9 @@ from io import BytesIO, StringIO
 from time import time
 from typing import Any
 
+from rightreasons.core._disk import append, write_atomically
 from rightreasons.recipes import Recipe
-from rightreasons.runs._files import RunDirectory, append, write_atomically
+from rightreasons.runs._files import RunDirectory
 
 Record = dict[str, Any]
 
@@ -56,6 +57,8 @@ def _csv(run: RunDirectory, fit: str) -> Iterator[Callable[[Record], None]]:
             append(path, _lines(columns, [row], header=False))
 
     yield log
+    if rows:
+        run.manifest.note(path)
 
 
 def _lines(columns: list[str], rows: list[Record], header: bool) -> str:
@@ -81,6 +84,7 @@ def _tensorboard(run: RunDirectory, fit: str) -> Iterator[Callable[[Record], Non
         append(path, _event(step=row["epoch"], summary=Summary(value=values)))
 
     yield log
+    run.manifest.note(path)
 
 
 def _event(**fields: Any) -> bytes:

@@ -9,10 +9,10 @@ import numpy as np
 from torch import nn
 
 from rightreasons import data, models, tasks
+from rightreasons.core._disk import digest_of
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes import Recipe
 from rightreasons.recipes._schema import TaskName
-from rightreasons.runs._files import digest_of
 from rightreasons.runs._rows import rows_of
 
 

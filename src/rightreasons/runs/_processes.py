@@ -7,17 +7,26 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
 
 import torch
 
 
 @contextmanager
 def pool(processes: int) -> Iterator[ProcessPoolExecutor | None]:
-    """Worker processes, or None for this process with one thread, as a worker has; started when first needed."""
+    """Worker processes, or None for this process with one thread, as a worker has; started when first needed.
+
+    An interrupt ends them at once; after an error, what they are at is waited for.
+    """
     if processes > 0:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=begin) as workers:
-            yield workers
+        theirs, ours = context.Pipe(duplex=False)
+        with ours, ProcessPoolExecutor(processes, context, begin, (1, theirs)) as workers:
+            try:
+                yield workers
+            except (KeyboardInterrupt, SystemExit):
+                ours.close()
+                raise
         return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -32,15 +41,35 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def begin() -> None:
-    """In each worker: one thread, quiet on Ctrl-C, and gone when the process that started it is."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until this is over; processes started meanwhile never hear of it, so that the first one decides."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def begin(threads: int = 1, needed: Connection | None = None) -> None:
+    """In each worker: so many threads, deaf to Ctrl-C, and gone when the process that started it is.
+
+    Args:
+        threads: of this process.
+        needed: the worker also goes when the other end of this is closed.
+    """
+    torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
+    if parent is None:  # no worker
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ends = [parent.sentinel, *([] if needed is None else [needed])]
 
     def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        wait(ends)
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

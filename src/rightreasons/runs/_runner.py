@@ -1,6 +1,8 @@
 """From a recipe to a finished run directory, on local processes; what is finished is never repeated."""
 
 import json
+import logging
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -11,21 +13,23 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
+from rightreasons.core._disk import only_writer
 from rightreasons.core._errors import DataError, RecipeError
 from rightreasons.recipes import Recipe, to_yaml
 from rightreasons.runs import _material as material
 from rightreasons.runs._choose import choose
-from rightreasons.runs._examine import examine, key_of
-from rightreasons.runs._files import RunDirectory, read_json, to_json, write_atomically
+from rightreasons.runs._examine import examine, examined_files, key_of
+from rightreasons.runs._files import RunDirectory, to_json
 from rightreasons.runs._fit import train
 from rightreasons.runs._held_against import held_against
 from rightreasons.runs._plan import Fit, plan, versions
-from rightreasons.runs._processes import cpus, pool
+from rightreasons.runs._processes import cpus, interrupts_held, pool
 from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._rows import parts, rows_of
 from rightreasons.runs._summary import summarise
 from rightreasons.runs._together import train_together
 
+_LOG = logging.getLogger("rightreasons")
 Work = Callable[[Recipe, Fit, RunDirectory], object]
 
 
@@ -84,29 +88,22 @@ def run(
     to = RunDirectory(Path(directory))
     _require_own(recipe, to)
     rehearse(recipe, devices)
-    to.clean()
-    fits = plan(recipe)
-    write_atomically(to.recipe_file, to_yaml(_with_versions(recipe, fits)))
-    processes = cpus() if workers is None else workers
-    training = train if devices == 1 else partial(train_together, devices=devices)
-    with pool(processes if devices == 1 else max(1, processes // devices)) as workers_:
-        _all("train", training, recipe, fits, to, lambda fit: to.result_file(fit.id), workers_, listen)
-        results = [_read(to.result_file(fit.id)) | {"arm": fit.arm, "trial": fit.trial} for fit in fits]
-        taken = _chosen(recipe, fits, results)
-        chosen = [fit for fit, _ in taken.values()]
-        # Weights that an earlier choice did not keep are trained once more.
-        _all("train", training, recipe, chosen, to, lambda fit: to.model_file(fit.id), workers_, None)
-        _all(
-            "examine",
-            examine,
-            recipe,
-            chosen,
-            to,
-            lambda fit: to.examined_file(key_of(recipe, fit)),
-            workers_,
-            listen,
-        )
-    _write_summary(recipe, to, fits, results, taken)
+    with only_writer(to.lock_file, to.path):
+        to.clean()
+        fits = plan(recipe)
+        to.manifest.write(to.recipe_file, to_yaml(_with_versions(recipe, fits)))
+        processes = cpus() if workers is None else workers
+        training = train if devices == 1 else partial(train_together, devices=devices)
+        with pool(processes if devices == 1 else max(1, processes // devices)) as workers_:
+            _all("train", training, recipe, fits, to, lambda fit: [to.result_file(fit.id)], workers_, listen)
+            results = [_result(to, fit) for fit in fits]
+            taken = _chosen(recipe, fits, results)
+            chosen = [fit for fit, _ in taken.values()]
+            # Weights that an earlier choice did not keep are trained once more.
+            _all("train", training, recipe, chosen, to, lambda fit: [to.model_file(fit.id)], workers_, None)
+            _all("examine", examine, recipe, chosen, to,
+                 lambda fit: examined_files(to, key_of(recipe, fit)), workers_, listen)  # fmt: skip
+        _write_summary(recipe, to, fits, results, taken)
     return to
 
 
@@ -114,7 +111,7 @@ def _require_own(recipe: Recipe, to: RunDirectory) -> None:
     """Finished results are replaced by those of a changed recipe, not by those of another question."""
     try:
         earlier = to.recipe() if to.metrics_file.is_file() else recipe
-    except RecipeError:  # damaged, or of another version
+    except (DataError, RecipeError):  # damaged, or of another version
         return
     if _question(earlier) != _question(recipe):
         raise DataError(
@@ -140,19 +137,21 @@ def _write_summary(
     taken: dict[tuple[str, int], tuple[Fit, dict[str, Any]]],
 ) -> None:
     keys = {place: key_of(recipe, fit) for place, (fit, _) in taken.items()}
-    examined = {place: _read(to.examined_file(key)) for place, key in keys.items()}
+    examined = {place: to.object_in(to.examined_file(key)) for place, key in keys.items()}
     chosen = {place: result | {"key": keys[place]} for place, (_, result) in taken.items()}
     summary = summarise(recipe, material.task_of(recipe), results, chosen, examined)
     summary["features"] = next(iter(examined.values())).get("features")
     summary["data"] = _about_data(recipe)
     held_against(recipe, summary["arms"], parts(recipe, 0).train)
-    write_atomically(to.history_file, _history(results))
-    write_atomically(to.preprocessing_file, _preprocessing(recipe))
-    write_atomically(to.metrics_file, to_json(summary))
+    to.manifest.write(to.history_file, _history(results))
+    to.manifest.write(to.preprocessing_file, _preprocessing(recipe))
+    to.manifest.write(to.metrics_file, to_json(summary))
     kept = {fit.id for fit, _ in taken.values()}
     for fit in fits:  # weights nobody chose are large and of no further use
         if fit.id not in kept:
             to.model_file(fit.id).unlink(missing_ok=True)
+    shutil.rmtree(to.path / "checkpoints", ignore_errors=True)
+    to.manifest.tidy()
 
 
 def _chosen(
@@ -176,12 +175,15 @@ def _all(
     recipe: Recipe,
     fits: Sequence[Fit],
     to: RunDirectory,
-    result: Callable[[Fit], Path],
+    made: Callable[[Fit], Sequence[Path]],
     workers: ProcessPoolExecutor | None,
     listen: Listener | None,
 ) -> None:
-    """Do the work for every fit that has no result yet."""
-    waiting = [fit for fit in fits if not result(fit).is_file()]
+    """Do the work for every fit of which a file is not there, or not as it was written."""
+    waiting = [fit for fit in fits if not all(map(to.manifest.whole, made(fit)))]
+    if lost := [str(path) for fit in waiting for path in made(fit) if to.manifest.lost(path)]:
+        more = f" and {len(lost) - 1} more files are" if len(lost) > 1 else " is"
+        _LOG.warning("%s%s gone or damaged: made anew.", lost[0], more)
     found = len(fits) - len(waiting)
     tell = listen or (lambda progress: None)
     tell(Progress(stage, found, len(fits), found))
@@ -201,7 +203,8 @@ def _here(work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory) -> 
 def _pooled(
     work: Work, recipe: Recipe, fits: Sequence[Fit], to: RunDirectory, workers: ProcessPoolExecutor
 ) -> Iterator[Fit]:
-    pending: dict[Future[object], Fit] = {workers.submit(work, recipe, fit, to): fit for fit in fits}
+    with interrupts_held():
+        pending: dict[Future[object], Fit] = {workers.submit(work, recipe, fit, to): fit for fit in fits}
     try:
         while pending:
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
@@ -218,11 +221,8 @@ def _pooled(
             future.cancel()
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found = read_json(path)
-    if found is None:
-        raise DataError(f"{path} is gone or damaged. Run the recipe again.")
-    return found
+def _result(to: RunDirectory, fit: Fit) -> dict[str, Any]:
+    return to.object_in(to.result_file(fit.id)) | {"arm": fit.arm, "trial": fit.trial}
 
 
 def _with_versions(recipe: Recipe, fits: Sequence[Fit]) -> Recipe:

@@ -7,21 +7,25 @@ A Zarr group (format 3) with, for N rows in pieces of n:
     gap       (N,)        completeness gap, where the method has one
     target    (N, ...)    the output explained, where the network has several
     ids       (N,)        names of the rows, if they have any; otherwise a row is its position
+    digest    (N / n, 32) SHA-256 of what was written of each piece
     done      (N / n,)    how often each piece was computed: 1 after the last of the others is written
 
-and attributes: `job`, what was asked, in full, `versions`, and `features` or `classes` where the data name them.
+and attributes: `job`, what was asked, in full, `versions`, `features` or `classes` where the data name
+them, and the `digest` of all that.
 """
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rightreasons.core._disk import writing
 from rightreasons.core._errors import DataError
 from rightreasons.recipes._extras import require
-from rightreasons.runs._files import writing
 
 Rows = dict[str, np.ndarray]
 
@@ -48,9 +52,12 @@ class MapStore:
             self.attributes: dict[str, Any] = dict(self.group.attrs)
             self.size: int = self.attributes["job"]["piece"]
             self.rows: int = self.group["maps"].shape[0]
-        except (OSError, KeyError, ValueError) as error:
+            if self.attributes.get("digest", seal := _seal(self.attributes, self.group)) != seal:
+                raise ValueError("what it says of itself is not what was written")
+        except Exception as error:  # of zarr's and json's own kinds: there is no list of them
             raise DataError(
-                f"{path} is no store of maps: {error}. Remove it, or write to another place."
+                f"{path} is no store of maps, or damaged: {' '.join(str(error).split())}. Remove it, or write to "
+                "another place."
             ) from error
 
     @classmethod
@@ -83,7 +90,10 @@ class MapStore:
                 dtype=str if text else values.dtype,
                 fill_value="" if text else np.nan if values.dtype.kind == "f" else -1,
             )
-        group.create_array("done", shape=(-(-rows // size),), chunks=(1,), dtype="uint8", fill_value=0)
+        count = -(-rows // size)
+        group.create_array("digest", shape=(count, 32), chunks=(1, 32), dtype="uint8", fill_value=0)
+        group.create_array("done", shape=(count,), chunks=(1,), dtype="uint8", fill_value=0)
+        group.attrs["digest"] = _seal(attributes, group)
 
     def pending(self) -> list[int]:
         """Pieces that are not there yet."""
@@ -102,12 +112,45 @@ class MapStore:
         with writing(self.path):
             for name, values in found.items():
                 self.group[name][start:stop] = values.astype(object) if values.dtype.kind == "U" else values
+            if "digest" in self.group:
+                self.group["digest"][piece] = _digest(found)
             self.group["done"][piece] = self.group["done"][piece] + 1
 
     def read(self, piece: int) -> Rows:
-        """The arrays of a piece, whatever is done of it."""
+        """The arrays of a piece; of one that is not done, whatever is there.
+
+        Raises: DataError if they are not what was written.
+        """
         start, stop = self.bounds(piece)
-        return {name: np.asarray(array[start:stop]) for name, array in self.group.arrays() if name != "done"}
+        try:
+            arrays = [(name, array) for name, array in self.group.arrays() if name not in ("digest", "done")]
+            found = {name: np.asarray(array[start:stop]) for name, array in arrays}
+            done = self.group["done"][piece] > 0 and "digest" in self.group
+            if done and not np.array_equal(self.group["digest"][piece], _digest(found)):
+                raise ValueError("they are not what was written")
+        except Exception as error:  # the decoders' own kinds: there is no list of them
+            raise DataError(
+                f"{self.path} is damaged in rows {start} to {stop - 1}: {' '.join(str(error).split())}. Explain again "
+                "as before: only these are done anew."
+            ) from error
+        return found
+
+    def reopen_damaged(self) -> int:
+        """Take pieces that are not what was written for not done; how many."""
+        damaged = [
+            piece for piece in np.flatnonzero(self.group["done"][:]).tolist() if not self._whole(piece)
+        ]
+        with writing(self.path):
+            for piece in damaged:
+                self.group["done"][piece] = 0
+        return len(damaged)
+
+    def _whole(self, piece: int) -> bool:
+        try:
+            self.read(piece)
+        except DataError:
+            return False
+        return True
 
     def require_same(self, job: Mapping[str, Any]) -> None:
         """Raise a DataError unless the store is of this very job."""
@@ -120,6 +163,26 @@ class MapStore:
                 f"{self.path} holds maps of another job, so it cannot be gone on with: {said}. Ask as before, remove "
                 "it, or write to another place."
             )
+
+
+def _seal(attributes: Mapping[str, Any], group: Any) -> str:
+    """A digest of what a store says of itself."""
+    said = {name: value for name, value in attributes.items() if name != "digest"}
+    shapes = {name: list(array.shape) for name, array in group.arrays()}
+    return sha256(json.dumps([said, shapes], sort_keys=True).encode()).hexdigest()
+
+
+def _digest(found: Rows) -> np.ndarray:
+    """Of the values of each array, by name; every NaN is one."""
+    total = sha256()
+    for name, values in sorted(found.items()):
+        total.update(f"{name} {values.shape} ".encode())
+        if values.dtype.kind == "f":
+            total.update(np.where(np.isnan(values), values.dtype.type("nan"), values).tobytes())
+        else:
+            plain = values.dtype.kind in "biu"
+            total.update(values.tobytes() if plain else "\0".join(map(str, values.flat)).encode())
+    return np.frombuffer(total.digest(), dtype=np.uint8)
 
 
 def features_of(attributes: Mapping[str, Any], width: int) -> Sequence[str]:

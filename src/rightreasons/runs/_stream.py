@@ -1,5 +1,6 @@
 """A job done: by this process, or by several that share its pieces."""
 
+import logging
 import multiprocessing
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,10 +11,14 @@ from typing import Any
 
 import torch
 
+from rightreasons.core._disk import only_writer
 from rightreasons.core._errors import InputError, RightReasonsError
 from rightreasons.runs._explain import Job, Work
+from rightreasons.runs._processes import begin, interrupts_held
 from rightreasons.runs._store import MapStore
 from rightreasons.runs._tabulate import is_table, tabulate
+
+_LOG = logging.getLogger("rightreasons")
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,9 @@ def explain(
     """Maps of every row of a source, written piece by piece; the same call goes on with what is there.
 
     A piece of rows is read, explained, written and marked as done before the next, so memory does not grow with the
-    rows, and after a kill nothing is lost but the pieces in work. The result does not depend on the number of
-    processes, nor, but for rounding, on `chunk`.
+    rows, and after a kill nothing is lost but the pieces in work. The source, and in a call that goes on what is done
+    already, are read once to know that they are what they were, about a gigabyte a second; damaged pieces are explained
+    anew. The result does not depend on the number of processes, nor, but for rounding, on `chunk`.
 
     Args:
         job: what is explained how.
@@ -49,16 +55,27 @@ def explain(
 
     Raises:
         InputError: what is asked cannot be done.
-        DataError: a source that cannot be read, or a place that holds other maps.
+        DataError: a source that cannot be read, or a place that holds other maps or that another process writes to.
         MissingExtraError: zarr is not installed.
     """
     path = Path(output)
     table = is_table(path)
     if devices < 1:
         raise InputError(f"devices is how many processes share the work, at least 1; got {devices}.")
-    if table and path.exists():
-        raise InputError(f"{path} is there already. Remove it, or write to another place.")
     where = path.with_name(f".{path.name}.zarr") if table else path
+    if table and path.exists() and not (where.exists() and not MapStore(where).pending()):
+        raise InputError(f"{path} is there already. Remove it, or write to another place.")
+    with only_writer(path.with_name(f".{path.name}.lock"), path):
+        _done(job, where, table, devices, progress)
+        if table:
+            tabulate(MapStore(where), path)
+    return path
+
+
+def _done(
+    job: Job, where: Path, table: bool, devices: int, progress: Callable[[Streamed], None] | None
+) -> None:
+    """Do what is left of the job."""
     found = where.exists()
     store, work = _opened(job, where, table, devices)
     tell = _teller(store, found, progress)
@@ -67,9 +84,6 @@ def explain(
             tell(piece)
     else:
         _in_processes(job, store.path, devices, tell)
-    if table:
-        tabulate(store, path)
-    return path
 
 
 def _opened(job: Job, path: Path, table: bool, devices: int) -> tuple[MapStore, Work]:
@@ -78,6 +92,8 @@ def _opened(job: Job, path: Path, table: bool, devices: int) -> tuple[MapStore, 
     if path.exists():
         store = MapStore(path, "r+")
         store.require_same(work.identity())
+        if damaged := store.reopen_damaged():
+            _LOG.warning("%s: %d damaged pieces are explained anew.", path, damaged)
         return store, work
     arrays, rows = work.maps(0)
     if table and arrays["maps"].ndim != 2:
@@ -125,7 +141,8 @@ def _in_processes(job: Job, path: Path, count: int, tell: Callable[[int], None])
     for index in range(count):
         ours, theirs = context.Pipe(duplex=False)
         worker = context.Process(target=_worker, args=(job, path, index, count, threads, theirs), daemon=True)
-        worker.start()
+        with interrupts_held():
+            worker.start()
         theirs.close()
         workers[ours] = worker
     try:
@@ -159,14 +176,11 @@ def _heard(connection: Any, workers: dict[Any, Any], tell: Callable[[int], None]
 
 def _worker(job: Job, path: Path, index: int, count: int, threads: int, parent: Connection) -> None:
     """One process: it ends with its parent, so that nobody else does its pieces at the same time."""
-    torch.set_num_threads(threads)
-    started_by = multiprocessing.parent_process()
+    begin(threads)
     try:
         work = Work(job, _device(index, count), count)
         for piece in _share(work, MapStore(path, "r+"), index, count):
             parent.send(piece)
-            if started_by is not None and not started_by.is_alive():
-                return
     except BrokenPipeError:
         return
     except RightReasonsError as error:

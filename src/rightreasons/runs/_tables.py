@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rightreasons.core._closest import did_you_mean
+from rightreasons.core._disk import write_atomically
 from rightreasons.core._errors import DataError
-from rightreasons.runs._files import to_json, write_atomically
+from rightreasons.runs._files import to_json
 
 _ENDINGS = (".csv", ".parquet", ".json")
 

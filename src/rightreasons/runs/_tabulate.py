@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rightreasons.core._closest import did_you_mean
+from rightreasons.core._disk import writing
 from rightreasons.core._errors import InputError
 from rightreasons.recipes._extras import require
-from rightreasons.runs._files import writing
 from rightreasons.runs._store import MapStore, features_of
 
 _ENDINGS = (".zarr", ".csv", ".parquet")
@@ -40,7 +40,10 @@ def tabulate(store: MapStore, path: Path) -> None:
             making.replace(path)
         finally:
             making.unlink(missing_ok=True)
-        shutil.rmtree(store.path)
+        removing = store.path.with_name(f".removing-{path.name}")  # what is left of it is no store
+        shutil.rmtree(removing, ignore_errors=True)
+        store.path.replace(removing)
+        shutil.rmtree(removing)
 
 
 def _tables(store: MapStore) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from rightreasons.core._errors import DataError, DivergedError, InputError, RightReasonsError
 from rightreasons.recipes import Recipe
-from rightreasons.runs._files import RunDirectory, to_json, write_atomically
+from rightreasons.runs._files import RunDirectory, to_json
 from rightreasons.runs._fit import train
 from rightreasons.runs._plan import Fit
 from rightreasons.runs._processes import begin
@@ -43,7 +43,7 @@ def train_together(recipe: Recipe, fit: Fit, run: RunDirectory, devices: int) ->
                 f"{fit.id} cannot be trained by {devices} processes: {why} Use --devices 1."
             ) from error
         failed = vars(fit) | {"status": "failed", "error": why}
-        write_atomically(run.result_file(fit.id), to_json(failed, indent=None))
+        run.manifest.write(run.result_file(fit.id), to_json(failed, indent=None))
     except BaseException:
         group.close()
         raise

@@ -1,15 +1,20 @@
 """Checkpoints in safetensors and JSON, written so that a kill at any moment leaves a whole one. Nothing is pickled."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from rightreasons.core._disk import TEMPORARY, sync
 from rightreasons.core._errors import DataError, InputError, MissingExtraError
+
+_LOG = logging.getLogger("rightreasons")
 
 TENSORS, REST = "tensors.safetensors", "state.json"
 
@@ -27,38 +32,56 @@ def save_checkpoint(directory: Path, step: int, state: Mapping[str, Any]) -> Pat
     tensors: dict[str, Tensor] = {}
     rest = _split(state, "", tensors)
     final = directory / f"step-{step:09d}"
-    partial = directory / f".writing-{step:09d}-{os.getpid()}"
-    content = {TENSORS: _safetensors().save(tensors), REST: json.dumps(rest).encode()}
+    partial = directory / f"{TEMPORARY}{step:09d}-{os.getpid()}"
+    raw, plain = _safetensors().torch.save(tensors), json.dumps(rest)
+    content = {TENSORS: raw, REST: f'{{"sha256": "{_digest(raw, plain)}", "state": {plain}}}'.encode()}
     try:
         _write(partial, content)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
-        _sync(directory)
+        sync(directory)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise DataError(f"the checkpoint {final} cannot be written: {error.strerror or error}.") from error
-    for old in _whole(directory):
+    for old in [*directory.glob("step-*"), *directory.glob(f"{TEMPORARY}*")]:
         if old != final:
             shutil.rmtree(old, ignore_errors=True)
-    for leftover in directory.glob(".writing-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     return final
 
 
 def load_checkpoint(directory: Path) -> dict[str, Any] | None:
-    """The newest whole checkpoint below `directory`, or None."""
-    found = _whole(directory)
-    if not found:
-        return None
-    tensors = _safetensors().load_file(found[-1] / TENSORS)
-    rest = json.loads((found[-1] / REST).read_text(encoding="utf-8"))
-    return _join(rest, "", tensors)
+    """The newest whole checkpoint below `directory`, or None; one that is damaged is left out, and that is said."""
+    for folder in sorted(directory.glob("step-*"), reverse=True):
+        try:
+            return _read(folder)
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+            _safetensors().SafetensorError,
+        ) as error:
+            why = " ".join(str(error).split())
+            _LOG.warning("The checkpoint %s is damaged, so training goes on without it: %s.", folder, why)
+    return None
 
 
-def _whole(directory: Path) -> list[Path]:
-    if not directory.is_dir():
-        return []
-    return sorted(p for p in directory.glob("step-*") if (p / REST).is_file() and (p / TENSORS).is_file())
+def _read(folder: Path) -> dict[str, Any]:
+    raw, found = (folder / TENSORS).read_bytes(), json.loads((folder / REST).read_text(encoding="utf-8"))
+    if "__dict__" in found:  # of a version that kept no digest
+        rest = found
+    elif found["sha256"] == _digest(raw, json.dumps(found["state"])):
+        rest = found["state"]
+    else:
+        raise ValueError("it is not what was written")
+    return _join(rest, "", _safetensors().torch.load(raw))
+
+
+def _digest(raw: bytes, plain: str) -> str:
+    total = sha256(raw)
+    total.update(plain.encode())
+    return total.hexdigest()
 
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
@@ -91,15 +114,7 @@ def _write(folder: Path, content: Mapping[str, bytes]) -> None:
     folder.mkdir(parents=True)
     for name, raw in content.items():
         (folder / name).write_bytes(raw)
-        _sync(folder / name)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(folder / name)
 
 
 def _safetensors() -> Any:
@@ -107,7 +122,7 @@ def _safetensors() -> Any:
         import safetensors.torch
     except ImportError as error:
         raise MissingExtraError("checkpoints need safetensors: pip install 'rightreasons[train]'") from error
-    return safetensors.torch
+    return safetensors
 
 
 def best_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
