@@ -91,3 +91,49 @@ def test_a_network_of_ones_own_sees_the_same_channels_in_every_piece(
     job = runs.Job("colour_network:build", "new", "gradient", rows=2)
     stored = zarr.open_group(runs.explain(job, tmp_path / "maps.zarr"), mode="r")
     assert np.asarray(stored["maps"]).shape == (4, 3, 8, 8)
+
+
+def test_images_with_a_label_file_are_trained_on_scored_and_explained(tmp_path: Path) -> None:
+    lines = ["file,finding,patient"]
+    for i in range(36):
+        saved(tmp_path / "x" / f"p{i // 3}" / f"{i}.png", "L", i)
+        lines.append(f"p{i // 3}/{i}.png,{('well', 'ill')[i // 3 % 2]},p{i // 3}")
+    (tmp_path / "x" / "labels.csv").write_text("\n".join(lines))
+    data = {
+        "path": str(tmp_path / "x"),
+        "labels": "labels.csv",
+        "target": "finding",
+        "group": "patient",
+        "splits": 1,
+    }
+    run = runs.run(recipes.validate(RECIPE | {"data": data}), tmp_path / "run", workers=0).path
+    trained = rr.load(run)
+    parts = [
+        set(part.clusters) for part in (trained.parts.train, trained.parts.validation, trained.parts.test)
+    ]
+    assert sum(map(len, parts)) == 12 == len(set.union(*parts))
+    rows = trained.read(tmp_path / "x")
+    assert (rows.classes, rows.y[:4].tolist()) == (("ill", "well"), [1, 1, 1, 0])
+    unlabelled = trained.read(tmp_path / "x", labelled=False)
+    assert not unlabelled.labelled
+    assert len(unlabelled) == 36
+    job = runs.Job(str(run), str(tmp_path / "x"), "gradient", explained="label", rows=10)
+    stored = zarr.open_group(runs.explain(job, tmp_path / "maps.zarr"), mode="r")
+    assert np.asarray(stored["maps"]).shape == (36, 1, 8, 8)
+
+    (tmp_path / "x" / "labels.csv").write_text("\n".join(lines).replace("ill", "bad"))
+    with pytest.raises(DataError, match="has changed since this run"):
+        _ = rr.load(run).parts
+
+
+def test_a_label_file_outside_the_folder_counts_among_the_files_of_a_run(tmp_path: Path) -> None:
+    for i in range(6):
+        saved(tmp_path / "x" / f"{i}.png", "L", i)
+    (tmp_path / "labels.csv").write_text("file,y\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(6)))
+    data = {"path": str(tmp_path / "x"), "labels": "../labels.csv", "target": "y"}
+    recipe = recipes.validate(RECIPE | {"data": data})
+    before = runs._material.digests(recipe)
+    (tmp_path / "labels.csv").write_text("file,y\n" + "".join(f"{i}.png,{i // 3}\n" for i in range(6)))
+    after = runs._material.digests(recipe)
+    assert before["data"] == after["data"]
+    assert before["labels"] != after["labels"]

@@ -45,6 +45,8 @@ def describe(
     group: options.NewGroup = None,
     split: options.NewSplit = None,
     size: options.Size = None,
+    labels: options.Labels = None,
+    background: options.Background = None,
     dates_since: options.DatesSince = None,
     separator: options.Separator = None,
     decimal: options.Decimal = None,
@@ -57,6 +59,7 @@ def describe(
         return
     asked: dict[str, Any] = {
         "target": options.targets(target), "event": event, "id": id, "group": group, "split": split, "size": size,
+        "labels": labels, "background": background,
         "dates_since": dates_since, "separator": separator, "decimal": decimal,
     }  # fmt: skip
     given = {key: value for key, value in asked.items() if value is not None}

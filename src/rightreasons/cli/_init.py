@@ -23,6 +23,8 @@ def init(
     split: options.NewSplit = None,
     drop: Annotated[list[str] | None, options.column("Column to leave out; may be repeated.")] = None,
     size: options.Size = None,
+    labels: options.Labels = None,
+    background: options.Background = None,
     dates_since: options.DatesSince = None,
     separator: options.Separator = None,
     decimal: options.Decimal = None,
@@ -40,7 +42,8 @@ def init(
         raise RecipeError(f"{to} exists and is not overwritten. Say where else: --output FILE.")
     text = recipes.draft(
         source, target=options.targets(target), event=event, id=id, group=group, split=split, drop=drop or (),
-        size=size, dates_since=dates_since, separator=separator, decimal=decimal, folder=to.parent,
+        size=size, labels=labels, background=background, dates_since=dates_since, separator=separator,
+        decimal=decimal, folder=to.parent,
     )  # fmt: skip
     write_atomically(to, text)
     typer.echo(f"Recipe: {to}\nNext: rightreasons train {to}")

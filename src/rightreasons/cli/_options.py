@@ -60,6 +60,24 @@ Size = Annotated[
         "--size", metavar="HEIGHT WIDTH", help="Size that images are resized to.", show_default=False
     ),
 ]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="Of a folder of images: CSV file, relative to it, whose column file (or --id) names each image.",
+        show_default=False,
+    ),
+]
+Background = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="COLOUR",
+        help="What transparent images are laid over: white.",
+        show_default=False,
+    ),
+]
 NewEvent = Annotated[
     str | None, column("Column that is 1 where the target is the time of an event.", "--event")
 ]

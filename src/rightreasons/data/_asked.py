@@ -57,6 +57,7 @@ class Asked:
     size: tuple[int, int] | None = None
     colour: bool | None = None
     background: str | None = None
+    labels: str | None = None
     channels: str | None = None
     layer: str | None = None
 

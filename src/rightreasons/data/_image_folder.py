@@ -13,6 +13,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import Asked, extra
 from rightreasons.data._dataset import DataSet
+from rightreasons.data._image_list import listed
 from rightreasons.data._pixels import BACKGROUND, ENDINGS, colour_of, has_colour, pixels, require_size
 
 _PARTS = {
@@ -25,19 +26,20 @@ _PARTS = {
 
 
 def read_images(path: Path, asked: Asked) -> DataSet:
-    """Images (N, channels, height, width) in [0, 1]; the folder each lies in is its class.
+    """Images (N, channels, height, width) in [0, 1]; the folder each lies in is its class, or a file names its label.
 
     `folder/class/image` or `folder/train/class/image` with folders train, validation (or val) and test, which become
-    `parts`; images directly in the folder have no label. Ids are paths within the folder. Pictures are turned as
-    their camera says, the first frame of several is taken, transparency is laid over `background`.
+    `parts`; images directly in the folder have no label. With `labels` the rows are those of a CSV file, see `listed`.
+    Ids are paths within the folder. Images are turned as their camera says, the first frame of several is taken,
+    transparency is laid over `background`.
     """
     extra("PIL", "Pillow")
     require_size(asked.size)
     background = asked.background or BACKGROUND
     colour_of(background)
-    found = _found(path)
+    files, about_rows = _rows(path, asked)
     pictures, sizes, transparent = [], Counter[tuple[int, int]](), 0
-    for file, _, _ in found:
+    for file in files:
         picture, seen_through = pixels(file, colour=asked.colour, size=asked.size, background=background)
         pictures.append(picture)
         sizes[picture.shape[:2]] += 1
@@ -45,24 +47,51 @@ def read_images(path: Path, asked: Asked) -> DataSet:
     if len(sizes) > 1:
         height, width = _usual(sizes)
         raise DataError(
-            f"The {len(found)} images in {path} have {len(sizes)} sizes: {_said(sizes)} (height x width). A network "
+            f"The {len(files)} images in {path} have {len(sizes)} sizes: {_said(sizes)} (height x width). A network "
             f"takes one. Say size=({height}, {width}) (--size {height} {width}) to resize them (stretched)."
         )
     channels = max(picture.shape[2] for picture in pictures)
     stacked = np.stack([np.broadcast_to(each, (*each.shape[:2], channels)) for each in pictures])
-    x = torch.from_numpy(stacked.transpose(0, 3, 1, 2).astype(np.float32) / 255)
-    notes = [f"{transparent} of {len(found)} images are transparent in part: laid over {background}."]
+    notes = list(about_rows.pop("notes", ()))
+    if transparent:
+        notes.append(f"{transparent} of {len(files)} images are transparent in part: laid over {background}.")
+    name = path.resolve().name
     return DataSet(
-        name=path.resolve().name,
-        x=x,
+        name=name,
+        x=torch.from_numpy(stacked.transpose(0, 3, 1, 2).astype(np.float32) / 255),
         bounds=(0.0, 1.0),
-        description=" ".join([f"{len(found)} images in {path.resolve().name}.", *notes[: transparent > 0]]),
-        notes=tuple(notes[: transparent > 0]),
-        source=path.resolve().name,
-        ids=tuple(file.relative_to(path).as_posix() for file, _, _ in found),
-        parts=tuple(part for _, _, part in found if part),
-        **_labels(path, [name for _, name, _ in found], asked),
+        description=" ".join([f"{len(files)} images in {name}.", *notes]),
+        notes=tuple(notes),
+        source=name,
+        **about_rows,
     )
+
+
+def _rows(path: Path, asked: Asked) -> tuple[list[Path], dict[str, Any]]:
+    """Files, and fields of the data set that say something about each."""
+    said = [*asked.about_rows, *([] if asked.label is None else ["label"])]
+    if asked.labels is None and said:
+        raise DataError(
+            f"{path} is a folder of images, which have a column {said[0]!r} only in a file that names them. Say which: "
+            "labels=FILE (--labels), a CSV file with a column file."
+        )
+    if asked.labels is None:
+        found = _found(path)
+        return [file for file, _, _ in found], _in_folders(path, found, asked)
+    files, fields = listed(path, asked)
+    if not asked.targets:
+        known = {each[0]: each for each in _found(path)}
+        fields = _in_folders(path, [known[file] for file in files], asked) | fields
+    return files, fields
+
+
+def _in_folders(path: Path, found: Sequence[tuple[Path, str, str]], asked: Asked) -> dict[str, Any]:
+    """What the folders say of images."""
+    return {
+        "ids": tuple(file.relative_to(path).as_posix() for file, _, _ in found),
+        "parts": tuple(part for _, _, part in found if part),
+        **_labels(path, [name for _, name, _ in found], asked),
+    }
 
 
 def images_in(path: Path) -> list[Path]:

@@ -34,7 +34,7 @@ _ARRAYS = _Format(
     "a NumPy file", read_arrays, ("target", "id", "group", "split", "label", "classes", "channels")
 )
 _ANNDATA = _Format("an AnnData file", read_anndata, (*_ROWS, "layer", "like"))
-_IMAGES = _Format("a folder of images", read_images, ("size", "colour", "background", "classes"))
+_IMAGES = _Format("a folder of images", read_images, (*_ROWS, "size", "colour", "background", "labels"))
 
 FORMATS: Mapping[str, _Format] = {
     ".csv": _CSV, ".tsv": _CSV, ".txt": _CSV, ".csv.gz": _CSV, ".tsv.gz": _CSV,
@@ -64,6 +64,7 @@ def read(
     size: tuple[int, int] | None = None,
     colour: bool | None = None,
     background: str | None = None,
+    labels: str | None = None,
     channels: str | None = None,
     layer: str | None = None,
 ) -> DataSet:
@@ -107,6 +108,9 @@ def read(
         size: height and width in pixels that images are resized to (bilinear, not cropped).
         colour: True for three channels, False for one, None for what the images are.
         background: colour that transparent images are laid over, white unless said: a name such as black, or #rrggbb.
+        labels: of a folder of images, a CSV file that names the rows, one for each image, relative to the folder: the
+            column `id` (default "file") is the image, relative to the folder as well; `target`, `event`, `group` and
+            `split` are other columns. Without `target` the folders are the classes.
         channels: "first" or "last" in the images of a NumPy file, where both readings of its shape fit.
         layer: of the AnnData file, instead of X.
 
@@ -125,8 +129,8 @@ def read(
     asked = Asked(
         target=target, event=event, id=id, group=group, split=split, label=label, classes=tuple(classes),
         drop=tuple(drop), categorical=tuple(categorical), missing=tuple(missing), dates_since=dates_since, like=like,
-        separator=separator, decimal=decimal, size=size, colour=colour, background=background, channels=channels,
-        layer=layer,
+        separator=separator, decimal=decimal, size=size, colour=colour, background=background, labels=labels,
+        channels=channels, layer=layer,
     )  # fmt: skip
     path = Path(path)
     found = _format(path)

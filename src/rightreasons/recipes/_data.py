@@ -31,7 +31,7 @@ class Data(Strict):
 
     READING: ClassVar[tuple[str, ...]] = (
         "target", "event", "id", "group", "split", "label", "classes", "drop", "categorical", "missing",
-        "dates_since", "separator", "decimal", "size", "colour", "background", "channels", "layer",
+        "dates_since", "separator", "decimal", "size", "colour", "background", "labels", "channels", "layer",
     )  # fmt: skip
 
     name: str | None = None
@@ -52,6 +52,7 @@ class Data(Strict):
     size: tuple[int, int] | None = None
     colour: bool | None = None
     background: str | None = None
+    labels: FilePath | None = None
     channels: Literal["first", "last"] | None = None
     layer: str | None = None
     splits: int = Field(default=10, ge=1, le=MOST_SPLITS)

@@ -65,6 +65,8 @@ def draft(
     split: str | None = None,
     drop: Sequence[str] = (),
     size: tuple[int, int] | None = None,
+    labels: str | None = None,
+    background: str | None = None,
     dates_since: str | None = None,
     separator: str | None = None,
     decimal: str | None = None,
@@ -84,6 +86,8 @@ def draft(
         split: column of train, validation and test.
         drop: columns to leave out.
         size: height and width that images are resized to.
+        labels: CSV file of a folder of images, relative to it.
+        background: colour that transparent images are laid over.
         dates_since: day that dates are counted from.
         separator: what columns of a CSV end at.
         decimal: what decimals in a CSV begin with.
@@ -94,6 +98,7 @@ def draft(
     Raises: DataError if the data cannot be read, or have no label.
     """
     asked = {"target": target, "event": event, "id": id, "group": group, "split": split, "size": size,
+             "labels": labels, "background": background,
              "dates_since": dates_since, "separator": separator, "decimal": decimal}  # fmt: skip
     options = {key: value for key, value in asked.items() if value is not None}
     if str(path) in data.names() and not Path(path).exists():

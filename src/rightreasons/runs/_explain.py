@@ -121,7 +121,7 @@ class Work:
         job, trained = self.job, self.trained
         path, labelled = Path(job.source), job.explained == "label"
         options = _options(job)
-        if trained is None and path.is_dir() and options.get("colour") is None:
+        if trained is None and path.is_dir() and not options.get("labels") and options.get("colour") is None:
             options["colour"] = any_colour(path)  # one answer for all pieces
 
         def read(place: Any) -> data.DataSet:
@@ -131,6 +131,9 @@ class Work:
                 else trained.read(place, labelled=labelled, **options)
             )
 
+        listed = options.get("labels") or (trained is not None and labelled and trained.recipe.data.labels)
+        if path.is_dir() and listed:
+            return Whole(read(job.source), size)
         if not path.exists():
             named = trained is None and path.name == job.source and not path.suffix
             return Whole(data.load(job.source) if named else read(job.source), size)

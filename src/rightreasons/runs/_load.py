@@ -31,6 +31,7 @@ from rightreasons.runs._ways import way_of
 
 _OF_TRAINING = ("drop", "categorical", "group", "split")
 _FORM = "Pass data of the form it was trained on."
+_OF_LIST = ("labels", "id", "target", "event", "label")  # of images, in a file that names them
 _OF_LABELS = ("target", "event", "label", "classes")
 
 
@@ -75,14 +76,12 @@ class Trained:
 
         Raises: DataError if the data are no longer there, or no longer what they were.
         """
-        asked = self.recipe.data
-        if asked.path is not None and digest_of(self.recipe.path_of(asked.path)) != self.recipe.files.get(
-            "data"
-        ):
-            raise DataError(
-                f"{self.recipe.path_of(asked.path)} has changed since this run, so its splits would be others. "
-                "Put the file back, or pass other data."
-            )
+        for key, path in material.files_of(self.recipe).items():
+            if digest_of(path) != self.recipe.files.get(key):
+                raise DataError(
+                    f"{path} has changed since this run, so its splits would be others. Put the file back, or pass other "
+                    "data."
+                )
         return parts_of(self.recipe, self.split)
 
     @property
@@ -123,6 +122,8 @@ class Trained:
             found = data.load(str(source))
         else:
             found = data.read(source, **self._reading(source, labelled, {"target": target, "id": id}))
+        if not labelled and found.labelled:  # folders of new images need not be the classes
+            found = replace(found, y=torch.full((len(found),), torch.nan), classes=(), labels=())
         bounds = self.recipe.data.bounds
         if bounds is not None and found.bounds is not None and found.bounds != bounds:
             found = data.rescale(found, bounds)
@@ -267,6 +268,8 @@ class Trained:
         asked = {key: value for key, value in self.recipe.data.reading.items() if key not in _OF_TRAINING}
         asked |= {key: value for key, value in said.items() if value is not None}
         asked |= {"like": self.preprocessing, "classes": self.classes}
+        if folder and not (labelled and (Path(source) / (asked.get("labels") or "")).is_file()):
+            asked = {key: value for key, value in asked.items() if key not in _OF_LIST}
         if folder and self.about["form"]["shape"][0] == 3:
             asked["colour"] = True  # also where the new images, or a piece of them, are all grey
         if not labelled:

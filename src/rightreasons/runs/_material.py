@@ -44,9 +44,7 @@ def digests(recipe: Recipe) -> dict[str, str]:
 
     Raises: DataError or RecipeError if there is no such file.
     """
-    found = {}
-    if recipe.data.path is not None:
-        found["data"] = digest_of(recipe.path_of(recipe.data.path))
+    found = {key: digest_of(path) for key, path in files_of(recipe).items()}
     if recipe.pretrained.weights is not None:
         found["weights"] = digest_of(recipe.path_of(recipe.pretrained.weights))
     if recipe.model.is_code:
@@ -54,6 +52,14 @@ def digests(recipe: Recipe) -> dict[str, str]:
     for path in dict.fromkeys(path for arm in recipe.arms for path in arm.files):
         found[f"file {path}"] = digest_of(recipe.path_of(path))
     return found
+
+
+def files_of(recipe: Recipe) -> dict[str, Path]:
+    """Files and folders that rows are read from, as digests name them; none of a named set."""
+    if recipe.data.path is None:
+        return {}
+    path = recipe.path_of(recipe.data.path)
+    return {"data": path} | ({} if recipe.data.labels is None else {"labels": path / recipe.data.labels})
 
 
 def _code_folder(recipe: Recipe) -> str:

@@ -1,0 +1,68 @@
+"""A CSV file beside images that says what each is: its label, what it belongs to, its part of a split."""
+
+import csv
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rightreasons.core._closest import did_you_mean
+from rightreasons.core._errors import DataError
+from rightreasons.core._text import text_of
+from rightreasons.data._asked import Asked, extra
+from rightreasons.data._labels import names_of_rows, read_labels
+from rightreasons.data._pixels import ENDINGS
+
+_FILE = "file"
+_MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "?")
+
+
+def listed(path: Path, asked: Asked) -> tuple[list[Path], dict[str, Any]]:
+    """The images of a folder that the file `labels` names, in its order, and fields of the data set that it fills.
+
+    Raises: DataError for a file that cannot be read, a column or image that is not there, an image named twice.
+    """
+    table = path / (asked.labels or "")
+    frame = _frame(table, asked)
+    column = asked.id or _FILE
+    for name in (column, *asked.targets, *(each for each in (asked.group, asked.split) if each is not None)):
+        if name not in frame.columns:
+            hint = " Say id=COLUMN (--id) if another column names the images." if name == column else ""
+            raise DataError(
+                f"{table} has no column {name!r}. {did_you_mean(name, map(str, frame.columns))}{hint}"
+            )
+    fields = names_of_rows(frame, table, replace(asked, id=column))
+    if asked.targets:
+        fields |= read_labels(frame, table, asked)
+    files = [path / name for name in fields["ids"]]
+    for row, file in enumerate(files, start=1):
+        if not file.is_file():
+            raise DataError(
+                f"{table} names the image {fields['ids'][row - 1]!r} in row {row}, and there is no file {file}. Names "
+                f"are relative to {path}."
+            )
+    rest = {each for each in path.rglob("*") if each.suffix.lower() in ENDINGS} - set(files)
+    if rest:
+        fields["notes"] = (
+            f"{len(rest)} images of the folder are not named in {table.name}, such as {min(rest).name}: left out.",
+        )
+    return files, fields
+
+
+def _frame(table: Path, asked: Asked) -> Any:
+    """The file with pandas' types; names are text."""
+    pd = extra("pandas", "pandas")
+    try:
+        text = text_of(table)
+        lines = list(csv.reader(StringIO(text, newline=""), skipinitialspace=True))
+        for number, cells in enumerate(lines, start=1):
+            if cells and len(cells) != len(lines[0]):
+                raise ValueError(f"line {number} has {len(cells)} cells, and the header {len(lines[0])}")
+        names = [each for each in (asked.id or _FILE, asked.group, asked.split) if each is not None]
+        return pd.read_csv(
+            StringIO(text), dtype=dict.fromkeys(names, str), na_values=list(_MISSING), keep_default_na=False,
+            skipinitialspace=True, index_col=False,
+        )  # fmt: skip
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"The label file {table} cannot be read as CSV: {reason}.") from error
