@@ -11,6 +11,7 @@ from PIL import Image
 import rightreasons as rr
 from rightreasons import recipes, runs
 from rightreasons.core._errors import DataError
+from rightreasons.runs._material import digests
 
 RECIPE = {
     "name": "tiny-images",
@@ -132,8 +133,8 @@ def test_a_label_file_outside_the_folder_counts_among_the_files_of_a_run(tmp_pat
     (tmp_path / "labels.csv").write_text("file,y\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(6)))
     data = {"path": str(tmp_path / "x"), "labels": "../labels.csv", "target": "y"}
     recipe = recipes.validate(RECIPE | {"data": data})
-    before = runs._material.digests(recipe)
+    before = digests(recipe)
     (tmp_path / "labels.csv").write_text("file,y\n" + "".join(f"{i}.png,{i // 3}\n" for i in range(6)))
-    after = runs._material.digests(recipe)
+    after = digests(recipe)
     assert before["data"] == after["data"]
     assert before["labels"] != after["labels"]

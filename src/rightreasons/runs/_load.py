@@ -79,8 +79,8 @@ class Trained:
         for key, path in material.files_of(self.recipe).items():
             if digest_of(path) != self.recipe.files.get(key):
                 raise DataError(
-                    f"{path} has changed since this run, so its splits would be others. Put the file back, or pass other "
-                    "data."
+                    f"{path} has changed since this run, so its splits would be others. Put the file back, or "
+                    "pass other data."
                 )
         return parts_of(self.recipe, self.split)
 
