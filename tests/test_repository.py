@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import rightreasons
+from rightreasons import attribution
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "rightreasons"
@@ -76,7 +77,7 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("module", LIGHT)
 def test_import_works_when_only_the_base_dependencies_are_installed(module: str) -> None:
     # A None entry makes the import system raise ModuleNotFoundError: as if it were not installed.
-    code = f"sys.modules.update(dict.fromkeys({modules_outside_base()!r}))\nimport {module}"
+    code = f"sys.modules.update(dict.fromkeys({modules_outside_base()!r}))\nfrom {module} import *"
     done = run_python(code)
     assert done.returncode == 0, done.stderr
 
@@ -84,12 +85,34 @@ def test_import_works_when_only_the_base_dependencies_are_installed(module: str)
 @pytest.mark.parametrize("module", LIGHT)
 def test_import_loads_nothing_beyond_what_the_base_dependencies_load(module: str) -> None:
     code = (
-        f"import {', '.join(BASE)}\nbefore = set(sys.modules)\nimport {module}\n"
+        f"import {', '.join(BASE)}\nbefore = set(sys.modules)\nfrom {module} import *\n"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     )
     done = run_python(code)
     assert done.returncode == 0, done.stderr
     assert not set(done.stdout.split()) & set(modules_outside_base())
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "train --help"])
+def test_help_loads_neither_torch_nor_what_reads_and_draws(arguments: str) -> None:
+    code = (
+        f"from rightreasons.cli import main\nassert main({arguments.split()!r}) == 0\n"
+        "heavy = 'torch numpy pandas sklearn scipy matplotlib rightreasons.runs rightreasons.recipes'\n"
+        "sys.stderr.write(' '.join(sorted(set(heavy.split()) & set(sys.modules))))"
+    )
+    done = run_python(code)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_names_of_the_root_are_imported_when_they_are_used() -> None:
+    code = (
+        "import rightreasons as rr\nassert 'torch' not in sys.modules\nrr.LRP\nassert 'torch' in sys.modules"
+    )
+    assert run_python(code).returncode == 0
+    assert {*attribution.__all__, "DataError", "__version__"} <= set(rightreasons.__all__)
+    assert {"LRP", "load", "training"} <= set(dir(rightreasons))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = rightreasons.nothing
 
 
 def public_names(module: ModuleType) -> set[str]:

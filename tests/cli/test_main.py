@@ -87,9 +87,25 @@ def broken(there: str, instead: str) -> Callable[[Path], list[str]]:
         (lambda path: ["train", str(path.with_name("recipes.yaml"))], "Did you mean"),
         (lambda path: ["train", str(path), str(path)], "recipes given together must have different names"),
         (lambda path: ["report", str(path.with_name("nothing"))], "does not exist"),
-        (lambda path: ["train"], "Missing argument 'RECIPE...'"),
+        (lambda path: ["train"], "Missing argument 'RECIPE...'. Try: rightreasons train --help\n"),
+        (lambda path: ["predict", "a"], "Missing argument 'DATA'. Try: rightreasons predict --help\n"),
+        (lambda path: ["data", "describe"], "Try: rightreasons data describe --help\n"),
+        (
+            lambda path: ["train", str(path), "--epochs", "3"],
+            "--epochs. It is said in the recipe; for one run: --set "
+            "training.epochs=VALUE. Try: rightreasons train --help\n",
+        ),
+        (lambda path: ["train", str(path), "--lr", "3"], "--set training.optimizer.lr=VALUE"),
+        (
+            lambda path: ["train", str(path), "--nonsense"],
+            "option: --nonsense. Try: rightreasons train --help\n",
+        ),
+        (
+            lambda path: ["attack", str(path), "--esp", "1"],
+            "option: --esp. Did you mean --eps? Try: rightreasons attack",
+        ),
         (lambda path: ["trian", str(path)], "No such command 'trian'"),
-        (lambda path: ["train", str(path), "--worker", "2"], "No such option: --worker"),
+        (lambda path: ["train", str(path), "--worker", "2"], "option: --worker. Did you mean --workers? Try"),
         (lambda path: ["train", str(path), "--workers", "0"], "Invalid value"),
         (lambda path: ["train", str(path), "--set", "training.epoch=1"], "Did you mean 'epochs'?"),
         (lambda path: ["train", str(path), "--set", "epochs"], "--set takes KEY=VALUE"),

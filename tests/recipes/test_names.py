@@ -3,8 +3,8 @@ import torch
 
 from rightreasons import attribution, models, priors
 from rightreasons.core._errors import MissingExtraError
+from rightreasons.core._extras import require
 from rightreasons.recipes import _names
-from rightreasons.recipes._extras import require
 
 NEEDED = {
     "multiclass": {"classes": 3},

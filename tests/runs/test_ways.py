@@ -6,6 +6,7 @@ import torch
 
 import rightreasons as rr
 from rightreasons import runs
+from rightreasons.cli import main
 from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.models import Trees
 from rightreasons.recipes import parse
@@ -172,6 +173,23 @@ def test_explaining_trees_names_the_arms_that_can_be_explained(run: RunDirectory
     message = r"arm 'Forest' is made of decision trees.*--arm\): 'Plain', 'Sparse', 'Lasso', 'Dropout'"
     with pytest.raises(InputError, match=message):
         rr.load(run.path, arm="Forest").method()
+
+
+def test_where_trees_scored_best_the_best_arm_with_attributions_is_explained(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = run.metrics()
+    for place, arm in enumerate(metrics["arms"]):
+        for chosen in arm["chosen"]:
+            chosen["validation"] = {"Boosting": 0.99, "Wide": 0.98}.get(arm["name"], 0.5 + place / 100)
+    monkeypatch.setattr(RunDirectory, "metrics", lambda self: metrics)
+    assert rr.load(run.path).arm == "Boosting"
+    assert rr.load(run.path, explains=True).arm == "Wide"
+    to = tmp_path / "maps.csv"
+    asked = ["explain", str(run.path), "nhefs", "-o", str(to), "--method", "gradient", "--rows", "2000"]
+    assert main(asked) == 0
+    assert "'Boosting' scored best and has no attributions" in capsys.readouterr().err
+    assert len(to.read_text().splitlines()) == 1630
 
 
 def test_runs_with_peers_are_compared_like_any_other(run: RunDirectory, tmp_path: Path) -> None:

@@ -39,16 +39,30 @@ def fitted(peer: Any, kind: str, seed: int = 4) -> tuple[Trees, int]:
 @pytest.mark.parametrize("kind", TASKS)
 def test_boosting_has_the_outputs_of_scikit_learn_at_its_best_round(kind: str) -> None:
     trees, best = fitted(BOOSTING, kind)
-    make = ensemble.GradientBoostingRegressor if kind == "regression" else ensemble.GradientBoostingClassifier
+    make = getattr(ensemble, f"HistGradientBoosting{'Regressor' if kind == 'regression' else 'Classifier'}")
     x, y = rows(kind)
-    theirs = make(learning_rate=0.3, n_estimators=12, max_depth=2, random_state=4).fit(x.numpy(), y.numpy())
+    theirs = make(
+        learning_rate=0.3, max_iter=12, max_depth=2, min_samples_leaf=10, max_bins=64, early_stopping=False
+    ).fit(x.numpy(), y.numpy())
     staged = theirs.staged_predict if kind == "regression" else theirs.staged_decision_function
     new, labels = rows(kind, seed=1)
     stages = [torch.from_numpy(np.squeeze(each)) for each in staged(new.numpy())]
     torch.testing.assert_close(trees(new).double(), stages[best - 1], atol=1e-5, rtol=1e-5)
     task = TASKS[kind][0]
-    scores = [task.metrics(each, labels)[task.headline] for each in stages]
-    assert scores[best - 1] == (max(scores) if task.higher_is_better else min(scores))
+    losses = [task.metrics(each, labels)["mse" if kind == "regression" else "log_loss"] for each in stages]
+    assert losses[best - 1] == min(losses)
+
+
+def test_boosting_ends_where_probabilities_get_worse_and_is_calibrated() -> None:
+    train, validation, new = (rows("binary", count=400, seed=seed) for seed in range(3))
+    trees, best = GradientBoosting(rate=0.5, rounds=1000, depth=4).fit(
+        tasks.Binary(), train, validation, seed=0
+    )
+    assert best < 60
+    p, y = trees(new[0]).sigmoid(), new[1].float()
+    confident = p > 0.8
+    assert confident.sum() > 30
+    assert abs(float(y[confident].mean() - p[confident].mean())) < 0.1
 
 
 @pytest.mark.parametrize("kind", TASKS)
@@ -104,7 +118,9 @@ def test_other_tasks_and_missing_classes_are_refused(peer: Any) -> None:
     ("make", "fields", "message"),
     [
         (GradientBoosting, {"rate": 0.0}, r"rate is in \(0, 1\]; got 0.0"),
-        (GradientBoosting, {"subsample": 1.5}, "subsample"),
+        (GradientBoosting, {"rate": 1.5}, "rate is in"),
+        (GradientBoosting, {"bins": 256}, r"bins is in 2..255; got 256"),
+        (GradientBoosting, {"least": 0}, "least is a whole number"),
         (GradientBoosting, {"rounds": 0}, "rounds is a whole number of at least 1; got 0"),
         (RandomForest, {"features": 2.0}, r"features is a share in \(0, 1\]; got 2.0"),
         (RandomForest, {"trees": 0}, "trees is a whole number"),

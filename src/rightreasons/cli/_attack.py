@@ -58,7 +58,7 @@ def attack(
     from rightreasons.core._disk import writing
     from rightreasons.runs._plan import slug
 
-    trained = runs.load(run, arm=arm, split=split, trust=trust, code=code)
+    trained = runs.load(run, arm=arm, split=split, explains=True, trust=trust, code=code)
     if output is not None:  # known before the work whether it can be kept
         with writing(output):
             output.mkdir(parents=True, exist_ok=True)

@@ -90,6 +90,7 @@ def explain(
     """Explain every row of a file or folder; the same command goes on after an interruption."""
     from rightreasons import runs
     from rightreasons.cli._progress import counted
+    from rightreasons.runs._load import passed_over
 
     job = runs.Job(
         model,
@@ -109,6 +110,12 @@ def explain(
     with counted(f"explaining {source}") as show:
         runs.explain(job, output, devices=devices, progress=lambda now: show(now.done, now.total, now.found))
     typer.echo(str(output))
+    best = None if arm is not None or job.own_code else passed_over(model)
+    if best is not None:
+        typer.echo(
+            f"{best!r} scored best and has no attributions, so the best arm that has some is explained.",
+            err=True,
+        )
 
 
 def _yaml(option: str, text: str | None) -> Any:

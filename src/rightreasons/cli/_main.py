@@ -6,10 +6,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
 
 from rightreasons.core._errors import RightReasonsError
 
 _FAILED, _INTERRUPTED, _TERMINATED = 2, 130, 143
+_CLOSE = 0.75  # of two names; that of --epochs and --report is .63
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,13 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words after the program's name; None: those of the process.
     """
     try:
-        from rightreasons.recipes._extras import require
+        from rightreasons.core._extras import require
 
         require("cli", "typer", "rich")
         from rightreasons.cli._app import app
 
+        given = None if arguments is None else list(arguments)
         with _termination_as_exit():
-            code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+            code = app(args=given, prog_name="rightreasons", standalone_mode=False)
             sys.stdout.flush()
     except RightReasonsError as error:
         return _fail(_laid_out(str(error)))
@@ -78,7 +82,25 @@ def _of_typer(error: Exception) -> int:
     if "NoArgsIsHelpError" in kinds:
         print(message, file=sys.stderr)
         return _FAILED
-    return _fail(" ".join(message.split()) + " Try: rightreasons --help")
+    command = getattr(getattr(error, "ctx", None), "command_path", "rightreasons")
+    if "NoSuchOption" in kinds:
+        message = _no_option(str(getattr(error, "option_name", "")), getattr(error, "ctx", None))
+    return _fail(f"{' '.join(message.split())} Try: {command} --help")
+
+
+def _no_option(name: str, context: Any) -> str:
+    """What was meant: an option of the command, or a key of the recipe."""
+    options = [each for parameter in context.command.params for each in parameter.opts] if context else []
+    close = get_close_matches(name, options, n=1, cutoff=_CLOSE)
+    if close:
+        return f"No such option: {name}. Did you mean {close[0]}?"
+    if context and context.command.name == "train":
+        from rightreasons.recipes._override import key_called
+
+        key = key_called(name.strip("-").replace("-", "_"))
+        if key:
+            return f"No such option: {name}. It is said in the recipe; for one run: --set {key}=VALUE."
+    return f"No such option: {name}."
 
 
 def _laid_out(message: str) -> str:

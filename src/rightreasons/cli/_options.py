@@ -33,7 +33,10 @@ Source = Annotated[
 Arm = Annotated[
     str | None,
     typer.Option(
-        "--arm", metavar="NAME", help="Arm. Default: the best on validation rows.", show_default=False
+        "--arm",
+        metavar="NAME",
+        help="Arm. Default: the best on validation rows (to explain or attack, of those with attributions).",
+        show_default=False,
     ),
 ]
 Split = Annotated[int, typer.Option("--split", metavar="N", min=0, help="Which split's network.")]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rightreasons.cli import _options as options
-from rightreasons.cli._progress import Display
 from rightreasons.cli._report import page_of
 from rightreasons.core._errors import RecipeError
 
@@ -63,6 +62,7 @@ def train(
     Run it again after an interruption: what is finished is not repeated.
     """
     from rightreasons import runs
+    from rightreasons.cli._progress import Display
     from rightreasons.recipes import read
 
     read_first = [_allowed(read(path, set_ or ()), trust, code) for path in recipes]

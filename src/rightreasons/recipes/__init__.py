@@ -13,7 +13,7 @@
 'train'
 """
 
-from rightreasons.recipes._extras import require as _require
+from rightreasons.core._extras import require as _require
 
 _require("train", "pydantic", "yaml")
 

@@ -126,7 +126,7 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "ridge": Entry(_ridge, varied="strength"),
         "elastic_net": Entry(training.ElasticNet, fields=("l1_ratio",), varied="strength"),
         "gradient_boosting": Entry(
-            training.GradientBoosting, fields=("rounds", "depth", "subsample"), varied="rate"
+            training.GradientBoosting, fields=("rounds", "depth", "least", "bins"), varied="rate"
         ),
         "random_forest": Entry(training.RandomForest, fields=("trees", "least"), varied="features"),
     },

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from rightreasons.core._errors import RecipeError
+from rightreasons.recipes._schema import Recipe
 from rightreasons.recipes._yaml import load
 
 _DEEPEST = 40
 """Keys of a path."""
+_DEEPER = {"lr": "training.optimizer.lr", "learning_rate": "training.optimizer.lr", "hidden": "model.hidden"}
 
 
 def override(content: Any, assignments: Sequence[str]) -> Any:
@@ -38,6 +42,19 @@ def override(content: Any, assignments: Sequence[str]) -> Any:
             raise RecipeError(f"--set {assignment[:80]}: {text[:80]!r} is not YAML: {error}") from error
         changed = _with(changed, keys, value, assignment[:80])
     return changed
+
+
+def key_called(name: str) -> str | None:
+    """The key of a recipe whose last word is this, with what it is under.
+
+    >>> key_called("epochs"), key_called("splits"), key_called("colour_of_the_sky")
+    ('training.epochs', 'data.splits', None)
+    """
+    for field, information in {"": None, **Recipe.model_fields}.items():
+        kind = Recipe if information is None else information.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and name in kind.model_fields:
+            return f"{field}.{name}".strip(".")
+    return _DEEPER.get(name)
 
 
 def _with(content: Any, keys: Sequence[str], value: Any, assignment: str) -> Any:

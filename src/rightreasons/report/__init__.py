@@ -1,6 +1,6 @@
 """Reports: a run directory as one offline page, figures and all."""
 
-from rightreasons.recipes._extras import require as _require
+from rightreasons.core._extras import require as _require
 
 _require("report", "matplotlib", "jinja2")
 

@@ -17,10 +17,12 @@ def cost_section(source: Source) -> Section:
     """Completeness of the maps, and what training cost."""
     rows = source.metrics["rows"]
     made_of = rows["train"] + rows["validation"]
+    trials = source.recipe.trials_per_arm
     note = (
         "Completeness gap: how far maps are from adding up to the output minus its mean over the references, before "
         "they are made to, as a share of that difference. Plain steps: seconds of a training step, as a multiple of "
-        f"{source.metrics['reference']}. Every arm had {source.recipe.trials_per_arm} trials on each split"
+        f"{source.metrics['reference']}. Training time is wall time, added up over fits, which may have "
+        f"run at once and slowed each other down. Every arm had {trials} trial{'s' * (trials > 1)} on each split"
         f"{_steps(source.metrics['arms'])}. {made_of} rows make a model, {rows['test']} test it."
     )
     return Section("cost", "Trust and cost", [cost_table(source.metrics), Text(note, note=True)])
@@ -69,7 +71,7 @@ def facts(source: Source) -> list[tuple[str, str]]:
         ("Splits", str(metrics["splits"])),
         ("Network", source.recipe.model.name + (f", {sizes}" if sizes else "")),
         ("Fits", str(sum(arm["fits"] for arm in metrics["arms"]))),
-        ("Training time", f"{duration(seconds)} of one core"),
+        ("Training time", f"{duration(seconds)} of wall time, added up over fits"),
     ]
 
 

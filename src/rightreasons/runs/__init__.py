@@ -1,6 +1,6 @@
 """Run directories: what a recipe asks for is trained, chosen, measured and summarised, and nothing twice."""
 
-from rightreasons.recipes._extras import require as _require
+from rightreasons.core._extras import require as _require
 
 _require("train", "safetensors", "scipy", "lightning_fabric")
 

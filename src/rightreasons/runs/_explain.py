@@ -45,7 +45,7 @@ class Job:
         method: a name as in recipes, or one with fields; None: the recipe's own, or integrated gradients.
         explained: "predicted", the highest output of each row; "label", the output that its label selects; or an
             output, by its number or, of a run, its class or label.
-        arm: of a run; None: the best on validation rows.
+        arm: of a run; None: the best on validation rows that has attributions.
         split: of a run.
         trust: run the code that the run's recipe names.
         code: folder that code is imported from.
@@ -104,7 +104,7 @@ class Work:
         self.trained = (
             None
             if job.own_code
-            else load(job.model, arm=job.arm, split=job.split, trust=job.trust, code=job.code)
+            else load(job.model, arm=job.arm, split=job.split, explains=True, trust=job.trust, code=job.code)
         )
         self.model = (_made(job) if self.trained is None else self.trained.model).to(self.device).eval()
         self.method = _method(job, self.trained, self.model)

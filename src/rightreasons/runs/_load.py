@@ -282,6 +282,7 @@ def load(
     *,
     arm: str | None = None,
     split: int = 0,
+    explains: bool = False,
     trust: bool = False,
     code: str | Path = ".",
 ) -> Trained:
@@ -291,6 +292,7 @@ def load(
         run: the run directory.
         arm: name of the arm; None: the one with the best mean validation score. Test rows play no part.
         split: which split's network.
+        explains: where no arm is named, only among those whose models have attributions; decision trees have none.
         trust: run the code that a recipe with `module:factory` names. Without it, nothing of a run is executed.
         code: folder that such code is imported from.
 
@@ -303,7 +305,7 @@ def load(
     metrics, recipe = directory.metrics(), directory.recipe()
     if trust:
         recipe = recipe.model_copy(update={"code": str(code)})
-    arm = _best_arm(metrics) if arm is None else arm
+    arm = _best_arm(metrics, recipe, explains) if arm is None else arm
     names = [each["name"] for each in metrics["arms"]]
     if arm not in names:
         raise InputError(f"{run} has no arm {arm!r}. {did_you_mean(arm, names)}")
@@ -326,11 +328,19 @@ def load(
     )
 
 
-def _best_arm(metrics: dict[str, Any]) -> str:
+def _best_arm(metrics: dict[str, Any], recipe: Recipe, explains: bool) -> str:
     sign = 1 if metrics["higher_is_better"] else -1
-    return max(metrics["arms"], key=lambda arm: sign * mean(each["validation"] for each in arm["chosen"]))[
-        "name"
-    ]
+    able = [arm for arm in metrics["arms"] if way_of(arm_of(recipe, arm["name"])).explains]
+    among = able if explains and able else metrics["arms"]
+    return max(among, key=lambda arm: sign * mean(each["validation"] for each in arm["chosen"]))["name"]
+
+
+def passed_over(run: str | Path) -> str | None:
+    """The arm that scored best, if it has no attributions, so that `load(run, explains=True)` takes another."""
+    directory = RunDirectory.open(run)
+    metrics, recipe = directory.metrics(), directory.recipe()
+    best, explained = (_best_arm(metrics, recipe, explains) for explains in (False, True))
+    return None if best == explained else best
 
 
 def _preprocessing(directory: RunDirectory, split: int) -> data.Preprocessing | None:

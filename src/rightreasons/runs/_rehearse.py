@@ -8,8 +8,8 @@ from torch import Tensor
 
 from rightreasons import data, tasks
 from rightreasons.core._errors import DataError, RecipeError, RightReasonsError
+from rightreasons.core._extras import require
 from rightreasons.recipes import Recipe
-from rightreasons.recipes._extras import require
 from rightreasons.runs import _material as material
 from rightreasons.runs._held_against import require_elsewhere
 from rightreasons.runs._rows import parts, rows_of, splits_of

@@ -25,7 +25,7 @@ import numpy as np
 
 from rightreasons.core._disk import writing
 from rightreasons.core._errors import DataError
-from rightreasons.recipes._extras import require
+from rightreasons.core._extras import require
 
 Rows = dict[str, np.ndarray]
 

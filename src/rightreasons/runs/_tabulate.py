@@ -9,7 +9,7 @@ from typing import Any
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._disk import writing
 from rightreasons.core._errors import InputError
-from rightreasons.recipes._extras import require
+from rightreasons.core._extras import require
 from rightreasons.runs._store import MapStore, features_of
 
 _ENDINGS = (".zarr", ".csv", ".parquet")

@@ -1,6 +1,6 @@
 """Peers of decision trees, grown by scikit-learn and kept as tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -14,23 +14,28 @@ from rightreasons.core._errors import InputError, MissingExtraError
 from rightreasons.models import Trees
 from rightreasons.tasks import Binary, MultiClass, Regression, Task
 
+_PATIENCE = 50
+"""Rounds that boosting goes on without a better score on validation rows."""
 Labelled = tuple[Float[Tensor, "_ p"], Shaped[Tensor, "..."]]
 
 
 @final
 @dataclass(frozen=True)
 class GradientBoosting:
-    """Gradient boosting by trees [friedman2001], as many rounds as are best on validation rows.
+    """Gradient boosting by trees [friedman2001] on histograms, as many rounds as are best on validation rows.
 
-    The number of rounds is to it what the epoch is to a network: all are grown, and those up to the best are kept.
+    The number of rounds is to it what the epoch is to a network: those up to the least validation log loss (of numbers,
+    squared error) are kept, so that probabilities come true; growing ends once the last 50 rounds brought nothing.
 
-    Cost: rounds x outputs trees.
+    Cost: rounds x outputs trees, each a pass over the rows and their features in `bins` bins: 420 rows of 765 features
+    in ten classes take about 2 s for 60 rounds, where sorted values take 34 s.
 
     Args:
         rate: shrinkage of each tree.
         rounds: most rounds.
         depth: of a tree.
-        subsample: share of the rows that a tree is grown on.
+        least: fewest rows of a leaf.
+        bins: values of a feature that are told apart, at most 255.
 
     Raises:
         InputError: a number out of range; when fitted, another task than binary, multi-class or regression.
@@ -39,13 +44,15 @@ class GradientBoosting:
     rate: float = 0.1
     rounds: int = 200
     depth: int = 3
-    subsample: float = 1.0
+    least: int = 10
+    bins: int = 64
 
     def __post_init__(self) -> None:
-        for name, value in (("rate", self.rate), ("subsample", self.subsample)):
-            if not 0 < value <= 1:
-                raise InputError(f"GradientBoosting: {name} is in (0, 1]; got {value}.")
-        _require_counts(self, "rounds", "depth")
+        if not 0 < self.rate <= 1:
+            raise InputError(f"GradientBoosting: rate is in (0, 1]; got {self.rate}.")
+        _require_counts(self, "rounds", "depth", "least", "bins")
+        if not 2 <= self.bins <= 255:
+            raise InputError(f"GradientBoosting: bins is in 2..255; got {self.bins}.")
 
     def fit(
         self, task: Task, train: Labelled, validation: Labelled, *, outputs: int = 1, seed: int = 0
@@ -55,29 +62,38 @@ class GradientBoosting:
         Raises: InputError for another task than binary, multi-class or regression, or a class without rows.
         """
         require_learnable(self, task, train[1])
-        ensemble = _sklearn().GradientBoostingRegressor if isinstance(task, Regression) else None
-        ensemble = ensemble or _sklearn().GradientBoostingClassifier
-        grown = ensemble(
-            learning_rate=self.rate,
-            n_estimators=self.rounds,
-            max_depth=self.depth,
-            subsample=self.subsample,
-            random_state=seed % 2**32,
-        ).fit(*_arrays(train), sample_weight=_row_weights(task, train[1]))
-        stages = grown.estimators_.reshape(self.rounds, -1)
-        x = validation[0].numpy()
-        best = max(
-            enumerate(_staged(grown, x), start=1),
-            key=lambda stage: (_score(task, torch.from_numpy(stage[1]), validation[1]), -stage[0]),
-        )[0]
-        parts = [_tensors(stages[r, k], k, outputs) for r in range(best) for k in range(outputs)]
-        trees = Trees(**_stacked(parts), offset=torch.zeros(outputs, dtype=torch.float64), scale=self.rate)
-        # What boosting starts from is all that its raw outputs have beyond its trees.
-        raw = torch.from_numpy(next(_staged(grown, x[:1], skip=best - 1)))
-        trees.get_buffer("offset").copy_(
-            raw.double().reshape(-1) - trees(validation[0][:1]).double().reshape(-1)
+        grown, best = self._grown(task, train, validation, seed)
+        stages = grown._predictors[:best]
+        trees = Trees(
+            **_stacked([_of_nodes(stage[k].nodes, k, outputs) for stage in stages for k in range(outputs)]),
+            offset=torch.zeros(outputs, dtype=torch.float64),
         )
+        # What boosting starts from is all that its raw outputs have beyond its trees.
+        first = validation[0][:1]
+        raw = torch.from_numpy(_staged(grown, first.numpy())[best - 1])
+        trees.get_buffer("offset").copy_(raw.double().reshape(-1) - trees(first).double().reshape(-1))
         return trees, best
+
+    def _grown(self, task: Task, train: Labelled, validation: Labelled, seed: int) -> tuple[Any, int]:
+        """The ensemble, with the number of its rounds that is best; on one thread, since threads change last digits."""
+        from threadpoolctl import threadpool_limits  # which scikit-learn brings
+
+        ensemble = _sklearn()
+        kind = "Regressor" if isinstance(task, Regression) else "Classifier"
+        grown = getattr(ensemble, f"HistGradientBoosting{kind}")(
+            learning_rate=self.rate, max_depth=self.depth, max_leaf_nodes=None, min_samples_leaf=self.least,
+            max_bins=self.bins, early_stopping=False, warm_start=True, random_state=seed % 2**32,
+        )  # fmt: skip
+        x, y = _arrays(train)
+        weights, best, rounds = _row_weights(task, train[1]), 0, 0
+        with threadpool_limits(limits=1):
+            while rounds < self.rounds and rounds - best < _PATIENCE:
+                rounds = min(self.rounds, rounds + _PATIENCE)
+                grown.set_params(max_iter=rounds).fit(x, y, sample_weight=weights)
+                stages = _staged(grown, validation[0].numpy())
+                scores = [_score(task, torch.from_numpy(each), validation[1]) for each in stages]
+                best = 1 + max(range(len(scores)), key=scores.__getitem__)  # the first of equals
+        return grown, best
 
 
 @final
@@ -159,36 +175,45 @@ def _row_weights(task: Task, y: Tensor) -> np.ndarray | None:
     return None if weights is None else np.asarray(weights)[y.reshape(len(y)).long().numpy()]
 
 
-def _staged(grown: Any, x: np.ndarray, skip: int = 0) -> Iterator[np.ndarray]:
+def _staged(grown: Any, x: np.ndarray) -> list[np.ndarray]:
     """Raw outputs after each round."""
     staged = grown.staged_decision_function if hasattr(grown, "decision_function") else grown.staged_predict
-    for number, outputs in enumerate(staged(x)):
-        if number >= skip:
-            yield outputs
+    return list(staged(x))
 
 
 def _score(task: Task, outputs: Tensor, y: Tensor) -> float:
-    value = task.metrics(outputs, y)[task.headline]
-    value = value if value == value else -float("inf")
-    return value if task.higher_is_better else -value
+    """Larger is better."""
+    metrics = task.metrics(outputs, y)
+    value = -metrics["log_loss"] if "log_loss" in metrics else metrics[task.headline]
+    return value if value == value else -float("inf")
 
 
-def _tensors(estimator: Any, output: int = 0, outputs: int = 1) -> dict[str, Tensor]:
-    """A fitted tree: leaves name themselves, values (N, K) stand in the column of their output."""
+def _of_nodes(nodes: np.ndarray, output: int, outputs: int) -> dict[str, Tensor]:
+    """A tree grown on histograms: leaves name themselves, values (N, K) stand in the column of their output."""
+    own, leaf = torch.arange(len(nodes)), torch.from_numpy(nodes["is_leaf"].astype(bool))
+    value = torch.zeros(len(nodes), outputs, dtype=torch.float64)
+    value[:, output] = torch.from_numpy(nodes["value"].copy())
+    left, right = (torch.from_numpy(nodes[side].astype(np.int64)) for side in ("left", "right"))
+    return {
+        "feature": torch.from_numpy(nodes["feature_idx"].copy()).clamp(min=0),
+        "threshold": torch.from_numpy(nodes["num_threshold"].copy()),
+        "left": torch.where(leaf, own, left),
+        "right": torch.where(leaf, own, right),
+        "value": value,
+    }
+
+
+def _tensors(estimator: Any) -> dict[str, Tensor]:
+    """A fitted tree of a forest: leaves name themselves, values are (N, K)."""
     tree = estimator.tree_
     own = torch.arange(tree.node_count)
     leaf = torch.from_numpy(tree.children_left) < 0
-    value = torch.from_numpy(np.array(tree.value[:, 0, :]))
-    if value.shape[1] == 1 and outputs > 1:
-        value = torch.zeros(len(value), outputs, dtype=torch.float64).index_copy(
-            1, torch.tensor([output]), value
-        )
     return {
         "feature": torch.from_numpy(np.array(tree.feature)).clamp(min=0),
         "threshold": torch.from_numpy(np.array(tree.threshold)),
         "left": torch.where(leaf, own, torch.from_numpy(tree.children_left)),
         "right": torch.where(leaf, own, torch.from_numpy(tree.children_right)),
-        "value": value,
+        "value": torch.from_numpy(np.array(tree.value[:, 0, :])),
     }
 
 
