@@ -118,7 +118,9 @@ def test_a_file_of_before_0_7_is_read_too(tmp_path):
 def test_what_cannot_be_used_is_refused(written, tmp_path):
     with pytest.raises(DataError, match="no column 'celltype' in obs. Did you mean 'cell_type'"):
         read(written(), target="celltype")
-    with pytest.raises(DataError, match="1 repeated gene names, such as 'MYC'; .*var_names_make_unique"):
+    with pytest.raises(
+        DataError, match="names of genes: 1 are given more than once, such as 'MYC', .*var_names_make_unique"
+    ):
         read(written(genes=("TP53", "MYC", "MYC")))
     with pytest.raises(DataError, match=r"has a matrix \(4, 3\) for 4 rows and 2 genes"):
         read(written(genes=("TP53", "MYC")))
@@ -130,3 +132,93 @@ def test_what_cannot_be_used_is_refused(written, tmp_path):
         file["X"] = X
     with pytest.raises(DataError, match="has no 'obs': it is HDF5, but not AnnData"):
         read(tmp_path / "other.h5ad")
+
+
+def test_cells_that_share_a_name_are_refused_unless_a_column_names_them(written):
+    path = written()
+    with h5py.File(path, "r+") as file:
+        del file["obs/_index"]
+        file["obs"].create_dataset("_index", data=["c1", "c2", "c1", "c2"], dtype=TEXT)
+        file["obs"].create_dataset("barcode", data=["b1", "b2", "b3", "b4"], dtype=TEXT)
+    with pytest.raises(
+        DataError, match="names of cells, .*: 2 are given more than once, such as 'c1', .*obs_names_"
+    ):
+        read(path)
+    assert read(path, id="barcode").named("b3").x.tolist() == [X[2].tolist()]
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+@pytest.mark.parametrize(
+    ("part", "change", "match"),
+    [
+        ("indptr", lambda a: a[:-1], "indptr has . entries and needs"),
+        ("indptr", lambda a: np.concatenate([a[:1], a]), "indptr has . entries and needs"),
+        ("indptr", lambda a: a + 1, "indptr goes from 1 to 7, data has 6 entries, indices 6"),
+        ("indptr", lambda a: np.concatenate([a[:1], a[-1:], a[2:]]), "indptr falls"),
+        ("indptr", lambda a: a.astype(float), "must be integers"),
+        ("data", lambda a: a[:-1], "data has 5 entries, indices 6"),
+        ("data", lambda a: a.astype(complex), "must hold numbers; got complex128"),
+        ("data", lambda a: a[:, None], "must be one-dimensional"),
+        ("indices", lambda a: np.where(a == a[2], -1, a), "indices go from -1 to"),
+        ("indices", lambda a: a + 4, "indices go from 4 to ., and must be in 0"),
+        ("indices", lambda a: a[:2], "indices 2"),
+    ],
+)
+def test_a_compressed_matrix_whose_parts_do_not_fit_is_refused(written, kind, part, change, match):
+    path = written(kind)
+    with h5py.File(path, "r+") as file:
+        values = change(file["X"][part][()])
+        del file["X"][part]
+        file["X"][part] = values
+    with pytest.raises(DataError, match=match):
+        read(path)
+
+
+def test_other_wrong_forms_are_refused(written, tmp_path):
+    def broken(change, matrix="csr", **options):
+        path = written(matrix)
+        with h5py.File(path, "r+") as file:
+            change(file)
+        with pytest.raises(DataError, match=r"cells\.h5ad") as caught:
+            read(path, **options)
+        return str(caught.value)
+
+    def replaced(name, value):
+        def change(file):
+            del file[name]
+            file[name] = value
+
+        return change
+
+    assert "has a matrix (4, 30)" in broken(lambda file: file["X"].attrs.modify("shape", (4, 30)))
+    assert "has a matrix ()" in broken(lambda file: file["X"].attrs.pop("shape"))
+    assert "of the kind 'array'" in broken(lambda file: file["X"].attrs.modify("encoding-type", "array"))
+    assert "KeyError" in broken(lambda file: file["X"].pop("indices"))
+    other = written("dense").rename(tmp_path / "other.h5ad")
+    link = h5py.ExternalLink(str(other), "/layers/counts")
+    assert "lies in another file" in broken(replaced("X", link), "dense")
+    assert "shape (3,), for 4 rows" in broken(replaced("obs/age", np.ones(3)), target="age")
+    assert "shape (1,), for 4 rows" in broken(replaced("obs/age", 1.0), target="age")
+    assert "codes" in broken(replaced("obs/cell_type/codes", np.array([0, 1, 2, 7])), target="cell_type")
+    assert "is a group" in broken(replaced("obs/_index", h5py.SoftLink("/obs")))
+
+
+def test_absurd_shapes_are_refused_before_anything_is_allocated(written):
+    path = written()
+    with h5py.File(path, "r+") as file:
+        del file["obs/_index"]
+        file["obs"].create_dataset("_index", shape=(10**12,), dtype=TEXT, chunks=(1000,))
+    with pytest.raises(DataError, match=r"/obs/_index has the shape \(1000000000000,\) and holds 0 values"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("f4", "f4"), ("f8", "f8"), ("i8", "f4"), ("u2", "f4"), ("?", "f4")]
+)
+def test_single_precision_where_it_is_exact(written, dtype, expected):
+    path = written()
+    with h5py.File(path, "r+") as file:
+        file["layers"]["own"] = X.astype(dtype)
+        file["layers"]["large"] = X.astype("i8") + 2**24
+    assert read(path, layer="own").x.numpy().dtype == np.dtype(expected)
+    assert read(path, layer="large").x.tolist() == (X.astype("i8") + 2**24).tolist()

@@ -59,7 +59,7 @@ def test_files_that_are_none_are_refused(tmp_path, saved, monkeypatch):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InputError, match="cannot be read as safetensors: .*Pickled weights .* are not read"):
         load_weights(MLP(3, [4]), path)
-    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
     with pytest.raises(MissingExtraError, match="safetensors is not installed. pip install"):
         load_weights(MLP(3, [4]), path)
 

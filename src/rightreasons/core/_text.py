@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from rightreasons.core._foreign import require_file
+
 
 def text_of(path: Path) -> str:
     """The text of a UTF-8 file, without a byte order mark.
@@ -9,6 +11,5 @@ def text_of(path: Path) -> str:
     Raises: OSError if it cannot be read, or is a folder, a pipe (which nobody may ever write to) or a device;
         ValueError (such as UnicodeDecodeError) for a path that cannot be, and bytes that are no text.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is a folder, a pipe or a device, and a file is needed")
+    require_file(path)
     return path.read_text(encoding="utf-8-sig")

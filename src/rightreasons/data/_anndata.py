@@ -5,39 +5,45 @@ the rows and a table `var` about the columns. A column of a table is an array, o
 categories, or values and a mask.
 """
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._closest import did_you_mean, repeats
 from rightreasons.core._errors import DataError
+from rightreasons.core._foreign import reading, require_room
 from rightreasons.data._asked import Asked, extra
+from rightreasons.data._columns import exact_floats
 from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
+_ADVICE = (
+    "It may be cut short or damaged, or written by a version of anndata before 0.7: read it with anndata and write it "
+    "again."
+)
+_AT_ONCE = 2**22  # entries of a compressed matrix
+
 
 def read_anndata(path: Path, asked: Asked) -> DataSet:
-    """Rows of the matrix with one column per gene; labels, groups and parts from columns of `obs`, ids its index."""
+    """Rows of the matrix with one column per gene; labels, groups and parts from columns of `obs`, ids its index.
+
+    Cost: the dense matrix, and the arrays that the file holds of a compressed one.
+    """
     h5py, pd = extra("h5py", "h5py"), extra("pandas", "pandas")
-    try:
-        with h5py.File(path, "r") as file:
-            for part in ("obs", "var"):
-                if part not in file:
-                    raise DataError(f"{path} has no {part!r}: it is HDF5, but not AnnData.")
-            matrix = _matrix(file, path, asked.layer)
-            genes, rows = _index(file["var"]), _index(file["obs"])
-            columns = {name: _column(file, name, path) for name in dict.fromkeys(asked.about_rows)}
-    except (OSError, KeyError) as error:
-        raise DataError(
-            f"{path} cannot be read as AnnData: {' '.join(str(error).split()).rstrip('.')}. It may be cut short, or "
-            "written by a version of anndata before 0.7: read it with anndata and write it again."
-        ) from error
-    if matrix.shape != (len(rows), len(genes)) or matrix.size == 0:
-        raise DataError(f"{path} has a matrix {matrix.shape} for {len(rows)} rows and {len(genes)} genes.")
-    _require_different(genes, path)
-    frame = pd.DataFrame(columns, index=range(len(rows)))
+    with reading(path, "AnnData", _ADVICE), h5py.File(path, "r") as file:
+        for part in ("obs", "var"):
+            if part not in file:
+                raise DataError(f"{path} has no {part!r}: it is HDF5, but not AnnData.")
+        genes, rows = _index(file["var"], path), _index(file["obs"], path)
+        _require_different(genes, f"{path}: names of genes", "var_names_make_unique")
+        if asked.id is None:
+            _require_different(rows, f"{path}: names of cells, which are its ids", "obs_names_make_unique")
+        matrix = _matrix(file, path, asked.layer, (len(rows), len(genes)))
+        names = dict.fromkeys(asked.about_rows)
+        frame = pd.DataFrame({name: _column(file, name, path) for name in names}, index=range(len(rows)))
     about_rows: dict[str, Any] = {"ids": tuple(rows)} | names_of_rows(frame, path, asked)
     return DataSet(
         name=path.name.partition(".")[0],
@@ -50,8 +56,8 @@ def read_anndata(path: Path, asked: Asked) -> DataSet:
     )
 
 
-def _matrix(file: Any, path: Path, layer: str | None) -> np.ndarray:
-    """X or a layer, dense in float32."""
+def _matrix(file: Any, path: Path, layer: str | None, shape: tuple[int, int]) -> np.ndarray:
+    """X or a layer, dense, in single precision unless the values need double."""
     if layer is None:
         if "X" not in file:
             raise DataError(f"{path} has no matrix X. Say which layer to use: layer={_known(file)}.")
@@ -60,54 +66,125 @@ def _matrix(file: Any, path: Path, layer: str | None) -> np.ndarray:
         raise DataError(f"{path} has no layer {layer!r}. {did_you_mean(layer, file.get('layers', {}))}")
     else:
         stored = file["layers"][layer]
-    if not hasattr(stored, "keys"):
-        return np.asarray(stored, dtype=np.float32)
+    compressed = hasattr(stored, "keys")
+    size = stored.attrs.get("shape", stored.attrs.get("h5sparse_shape", ())) if compressed else stored.shape
+    if tuple(size) != shape or 0 in shape:
+        found = tuple(int(n) for n in size)
+        raise DataError(f"{path} has a matrix {found} for {shape[0]} rows and {shape[1]} genes.")
+    what = f"{path}: {layer or 'X'}"
+    values = _array(stored["data"] if compressed else stored, path)
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"{what} must hold numbers; got {values.dtype}.")
+    values = exact_floats(values, what)
+    return _dense(stored, values, shape, path) if compressed else values
+
+
+def _dense(stored: Any, values: np.ndarray, shape: tuple[int, int], path: Path) -> np.ndarray:
+    """A matrix compressed by rows (csr) or by columns (csc), whose parts fit together."""
     kind = str(stored.attrs.get("encoding-type", stored.attrs.get("h5sparse_format", "csr")))
-    size = tuple(int(n) for n in stored.attrs.get("shape", stored.attrs.get("h5sparse_shape")))
-    data, inner, starts = (np.asarray(stored[name]) for name in ("data", "indices", "indptr"))
-    outer = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    dense = np.zeros(size, dtype=np.float32)
-    np.add.at(dense, (outer, inner) if "csr" in kind else (inner, outer), data)  # entries given twice add up
+    if kind.removesuffix("_matrix") not in ("csr", "csc"):
+        raise DataError(f"{path} has a matrix of the kind {kind!r}; known are csr_matrix and csc_matrix.")
+    by_rows = kind.startswith("csr")
+    outer, inner = shape if by_rows else shape[::-1]
+    starts, indices = (_array(stored[name], path) for name in ("indptr", "indices"))
+    wrong = _misfit(values, indices, starts, outer, inner)
+    if wrong:
+        raise DataError(f"{path} has a {kind} whose parts do not fit together: {wrong}. {_ADVICE}")
+    require_room(shape[0] * shape[1] * values.itemsize, path, f"a matrix {shape}")
+    dense = np.zeros(shape, dtype=values.dtype)
+    flat, (across, down) = dense.reshape(-1), (inner, 1) if by_rows else (1, outer)
+    places = np.repeat(np.arange(outer), np.diff(starts.astype(np.int64))) if len(values) else starts[:0]
+    for start in range(0, len(values), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        where = places[part].astype(np.int64) * across + indices[part].astype(np.int64) * down
+        np.add.at(flat, where, values[part])  # entries given twice add up
     return dense
+
+
+def _misfit(values: np.ndarray, indices: np.ndarray, starts: np.ndarray, outer: int, inner: int) -> str:
+    """What is wrong with the parts of a compressed matrix; empty if nothing is."""
+    if any(part.ndim != 1 for part in (values, indices, starts)):
+        return "data, indices and indptr must be one-dimensional"
+    if indices.dtype.kind not in "iu" or starts.dtype.kind not in "iu":
+        return f"indices ({indices.dtype}) and indptr ({starts.dtype}) must be integers"
+    if len(starts) != outer + 1:
+        return f"indptr has {len(starts)} entries and needs {outer + 1}"
+    if len(values) != len(indices) or int(starts[0]) != 0 or int(starts[-1]) != len(values):
+        return f"indptr goes from {starts[0]} to {starts[-1]}, data has {len(values)} entries, indices {len(indices)}"
+    if bool((starts[1:] < starts[:-1]).any()):
+        return "indptr falls"
+    if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= inner):
+        return f"indices go from {indices.min()} to {indices.max()}, and must be in 0..{inner - 1}"
+    return ""
+
+
+def _array(stored: Any, path: Path) -> np.ndarray:
+    """An array of the file; what it says of itself is checked before anything is allocated."""
+    if hasattr(stored, "keys"):
+        raise DataError(f"{path}: {stored.name} is a group, and an array is needed. {_ADVICE}")
+    if stored.is_virtual or stored.external or Path(stored.file.filename) != path:
+        raise DataError(f"{path}: {stored.name} lies in another file. Write it into this one.")
+    there = stored.id.get_storage_size() // stored.id.get_type().get_size()
+    if stored.chunks is not None:
+        there = stored.id.get_num_chunks() * prod(stored.chunks)
+    if there < stored.size:
+        raise DataError(
+            f"{path}: {stored.name} has the shape {stored.shape} and holds {there} values. {_ADVICE}"
+        )
+    require_room(stored.size * stored.dtype.itemsize, path, f"an array {stored.shape}, {stored.name}")
+    return np.asarray(stored[()])
 
 
 def _known(file: Any) -> str:
     return repr(next(iter(file["layers"]))) if len(file.get("layers", {})) else "..., of which it has none"
 
 
-def _index(table: Any) -> list[str]:
+def _index(table: Any, path: Path) -> list[str]:
     if not hasattr(table, "keys"):  # before 0.7: one compound array
-        return _texts(table[table.dtype.names[0]])
+        return _texts(_array(table, path)[table.dtype.names[0]])
     stored = table[str(table.attrs.get("_index", "_index"))]
-    return _texts((stored["values"] if hasattr(stored, "keys") else stored)[()])
+    return _texts(_array(stored["values"] if hasattr(stored, "keys") else stored, path))
 
 
 def _column(file: Any, name: str, path: Path) -> Any:
     """A column of obs, of a type pandas knows."""
-    pd = extra("pandas", "pandas")
     obs = file["obs"]
     known = list(obs.keys()) if hasattr(obs, "keys") else list(obs.dtype.names)
     if name not in known or name.startswith("_"):
         shown = [each for each in known if not each.startswith("_")]
         raise DataError(f"{path} has no column {name!r} in obs. {did_you_mean(name, shown)}")
+    found = _values(file, name, path)
+    rows = len(_index(obs, path))
+    if found.ndim != 1 or len(found) != rows:
+        raise DataError(
+            f"{path}: the column {name!r} of obs has the shape {found.shape}, for {rows} rows. {_ADVICE}"
+        )
+    return found
+
+
+def _values(file: Any, name: str, path: Path) -> Any:
+    pd = extra("pandas", "pandas")
+    obs = file["obs"]
+    if not hasattr(obs, "keys"):
+        values, stored = _plain(_array(obs, path)[name]), {}
+        if f"{name}_categories" in file.get("uns", {}):
+            return _categorical(values, _array(file["uns"][f"{name}_categories"], path))
+        return pd.Series(values)
     stored = obs[name]
     if hasattr(stored, "keys"):
         if "codes" in stored:
-            return _categorical(np.asarray(stored["codes"]), _texts(stored["categories"][()]))
-        values = pd.Series(_plain(stored["values"][()]))
-        return values.astype(object).mask(np.asarray(stored["mask"], dtype=bool)).infer_objects()
-    values = _plain(stored[()] if hasattr(stored, "attrs") else stored)
-    older = obs["__categories"] if hasattr(obs, "keys") and "__categories" in obs else {}
-    if name in older:
-        return _categorical(values, _texts(older[name][()]))
-    if not hasattr(obs, "keys") and f"{name}_categories" in file.get("uns", {}):
-        return _categorical(values, _texts(file["uns"][f"{name}_categories"][()]))
+            return _categorical(_array(stored["codes"], path), _array(stored["categories"], path))
+        values = pd.Series(_plain(_array(stored["values"], path)))
+        return values.astype(object).mask(_array(stored["mask"], path).astype(bool)).infer_objects()
+    values = _plain(_array(stored, path))
+    if name in obs.get("__categories", {}):
+        return _categorical(values, _array(obs["__categories"][name], path))
     series = pd.Series(values)
     return series.replace("", np.nan) if values.dtype.kind == "O" else series
 
 
-def _categorical(codes: np.ndarray, categories: list[str]) -> Any:
-    return extra("pandas", "pandas").Categorical.from_codes(codes, categories)
+def _categorical(codes: np.ndarray, categories: np.ndarray) -> Any:
+    return extra("pandas", "pandas").Categorical.from_codes(codes, _texts(categories))
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
@@ -118,12 +195,10 @@ def _texts(values: np.ndarray) -> list[str]:
     return [each.decode() if isinstance(each, bytes) else str(each) for each in np.atleast_1d(values)]
 
 
-def _require_different(genes: list[str], path: Path) -> None:
-    if len(set(genes)) < len(genes):
-        seen: set[str] = set()
-        twice = next(gene for gene in genes if gene in seen or seen.add(gene))
+def _require_different(names: list[str], what: str, remedy: str) -> None:
+    repeated = repeats(names)
+    if repeated:
         raise DataError(
-            f"{path} has {len(genes) - len(set(genes))} repeated gene names, such as {twice!r}; maps are reported "
-            "by name. "
-            "Make them different, e.g. by anndata's var_names_make_unique()."
+            f"{what}: {len(repeated)} are given more than once, such as {repeated[0]!r}, and rows and maps are found "
+            f"by name. Make them different, e.g. by anndata's {remedy}()."
         )

@@ -1,21 +1,27 @@
 """NumPy files: arrays that are already numbers."""
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._closest import did_you_mean, repeats
 from rightreasons.core._errors import DataError
+from rightreasons.core._foreign import reading, require_room
 from rightreasons.data._asked import Asked, extra
-from rightreasons.data._columns import require_exact
+from rightreasons.data._columns import exact_floats
 from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
-_WHOLE = 2**24  # whole numbers above are rounded in single precision
+_ADVICE = (
+    "Only plain numbers and text are read, no Python objects; if it was cut short or damaged, write it again."
+)
 _CHANNELS = (1, 3)
+_DEFLATE = 1032  # bytes that one compressed byte can stand for, at most
+_BLOCK = 2**16  # bytes
 
 
 def read_arrays(path: Path, asked: Asked) -> DataSet:
@@ -27,7 +33,7 @@ def read_arrays(path: Path, asked: Asked) -> DataSet:
     arrays of more dimensions become float32. Labels (N, 1) are those of (N,). Bytes that are text are UTF-8. Nothing in
     the file is executed.
     """
-    arrays = _open(path) if path.suffix == ".npz" else {"x": _one(path)}
+    arrays = _open(path) if path.suffix == ".npz" else {"x": stored_array(path)}
     if "x" not in arrays:
         raise DataError(
             f"{path} must hold the inputs as an array x; it holds {', '.join(arrays) or 'nothing'}."
@@ -42,30 +48,55 @@ def read_arrays(path: Path, asked: Asked) -> DataSet:
             f"{x.shape}."
         )
     for name, array in beside.items():
-        if len(array) != len(x) or array.ndim > 2:
-            raise DataError(f"{path}: {name} must have one entry per row of x {x.shape}, got {array.shape}.")
+        if array.ndim not in (1, 2) or len(array) != len(x) or array.dtype.kind not in "biufUM":
+            raise DataError(
+                f"{path}: {name} must have one entry per row of x {x.shape}, numbers or texts, got {array.shape} of "
+                f"{array.dtype}."
+            )
     about_rows: dict[str, Any] = {"y": torch.full((len(x),), torch.nan)} | _rows(beside, path, asked)
     return DataSet(
         path.name.partition(".")[0], source=path.name, **_inputs(arrays, path, asked), **about_rows
     )
 
 
+def stored_array(path: Path) -> np.ndarray:
+    """The array of an .npy file.
+
+    Raises: DataError for a file that is damaged, shorter than its header says, or holds Python objects.
+    """
+    with reading(path, "a NumPy file", _ADVICE):
+        mapped = np.load(
+            path, mmap_mode="r", allow_pickle=False
+        )  # does not exist unless the file is long enough
+        if not isinstance(mapped, np.ndarray):
+            mapped.close()
+            raise DataError(f"{path} is an archive of arrays: call it .npz.")
+        require_room(mapped.nbytes, path, f"an array {mapped.shape}")
+        return _decoded(np.array(mapped), path.name, path)
+
+
 def _open(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with (
-            path.open("rb") as file,
-            np.load(file, allow_pickle=False) as found,
-        ):  # else numpy leaves a broken one open
-            return {name: _decoded(found[name], name, path) for name in found.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
+    with reading(path, "a NumPy file", _ADVICE), zipfile.ZipFile(path) as archive:
+        members = [each for each in archive.infolist() if each.filename.endswith(".npy")]
+        again = repeats(each.filename for each in members)
+        if again:
+            raise DataError(f"{path} has several arrays of the name {again[0].removesuffix('.npy')!r}.")
+        for each in members:
+            if each.file_size > _DEFLATE * each.compress_size + _BLOCK:
+                raise DataError(
+                    f"{path} is damaged: {each.filename} cannot have {each.file_size:,} bytes out of "
+                    f"{each.compress_size:,} compressed ones."
+                )
+        require_room(sum(each.file_size for each in members), path, f"{len(members)} arrays")
+        return {name: _decoded(array, name, path) for name, array in _members(archive, members)}
 
 
-def _one(path: Path) -> np.ndarray:
-    try:
-        return _decoded(np.asarray(np.load(path, allow_pickle=False)), path.name, path)
-    except (OSError, EOFError, ValueError) as error:
-        raise _unreadable(path, error) from error
+def _members(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> Iterator[tuple[str, np.ndarray]]:
+    for each in members:
+        with archive.open(each) as file:
+            yield each.filename.removesuffix(".npy"), np.lib.format.read_array(file, allow_pickle=False)
+            if file.read(1):
+                raise ValueError(f"{each.filename} is longer than its header says")
 
 
 def _decoded(array: np.ndarray, name: str, path: Path) -> np.ndarray:
@@ -80,20 +111,12 @@ def _decoded(array: np.ndarray, name: str, path: Path) -> np.ndarray:
         ) from error
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{path} cannot be read as a NumPy file: {' '.join(str(error).split()).rstrip('.')}. Only plain numbers "
-        "and text "
-        "are read, no Python objects; if it was cut short, write it again."
-    )
-
-
 def _beside(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     if path.suffix == ".npy":
         if not (path.parent / name).is_file():
             near = [each.name for each in path.parent.glob("*.npy")]
             raise DataError(f"There is no file {name!r} beside {path}. {did_you_mean(name, near)}")
-        return _one(path.parent / name)
+        return stored_array(path.parent / name)
     if name not in arrays:
         raise DataError(f"{path} has no array {name!r}. {did_you_mean(name, arrays)}")
     return arrays[name]
@@ -131,7 +154,7 @@ def _inputs(arrays: dict[str, np.ndarray], path: Path, asked: Asked) -> dict[str
     """Fields of the data set that describe the inputs."""
     x, notes = _channels_first(arrays["x"], path, asked.channels)
     if "vocabulary" in arrays:
-        words = tuple(str(word) for word in arrays["vocabulary"])
+        words = tuple(_names(arrays, "vocabulary", path))
         if x.dtype.kind not in "iu" or x.min() < 0 or x.max() >= len(words):
             raise DataError(
                 f"{path}: x must be integers in 0..{len(words) - 1}, one for each word of its vocabulary, got "
@@ -140,29 +163,29 @@ def _inputs(arrays: dict[str, np.ndarray], path: Path, asked: Asked) -> dict[str
         return {"x": torch.from_numpy(x.astype(np.int64)), "vocabulary": words}
     if x.dtype == np.uint8:
         return {"x": torch.from_numpy(x.astype(np.float32) / 255), "bounds": (0.0, 1.0), "notes": notes}
-    require_exact(x, f"{path}: x")
+    numbers = exact_floats(x, f"{path}: x")
     if x.ndim > 2:
-        numbers = torch.from_numpy(_single(x, path))
-        if not bool(numbers.isfinite().all()):
+        single = numbers.astype(np.float32)
+        if x.dtype.kind in "iu" and (single != numbers).any():
             raise DataError(
-                f"{path}: x has {int((~numbers.isfinite()).sum())} NaN or infinite entries. Fill them."
+                f"{path}: x holds whole numbers as large as {x.max()}, which are not scaled and which single precision "
+                "rounds: different ones would become equal. Scale them before they are saved, or count from a smaller "
+                "origin."
             )
-        return {"x": numbers, "notes": notes}
-    numbers = torch.from_numpy(x.astype(np.float32 if np.can_cast(x.dtype, np.float32) else np.float64))
-    names = arrays["columns"].tolist() if "columns" in arrays else [f"x{i}" for i in range(x.shape[1])]
-    return {"x": numbers, "columns": tuple(Column(str(name)) for name in names)}
+        if not np.isfinite(single).all():
+            raise DataError(
+                f"{path}: x has {int((~np.isfinite(single)).sum())} NaN or infinite entries. Fill them."
+            )
+        return {"x": torch.from_numpy(single), "notes": notes}
+    names = _names(arrays, "columns", path) if "columns" in arrays else [f"x{i}" for i in range(x.shape[1])]
+    return {"x": torch.from_numpy(numbers), "columns": tuple(Column(name) for name in names)}
 
 
-def _single(x: np.ndarray, path: Path) -> np.ndarray:
-    """Numbers that nothing scales, as a network takes them."""
-    found = x.astype(np.float32)
-    if x.dtype.kind in "iu" and np.abs(found).max() >= _WHOLE and not (found.astype(np.float64) == x).all():
-        raise DataError(
-            f"{path}: x holds whole numbers as large as {x.max()}, which are not scaled and which single precision "
-            "rounds: different ones would become equal. Scale them before they are saved, or count from a smaller "
-            "origin."
-        )
-    return found
+def _names(arrays: dict[str, np.ndarray], name: str, path: Path) -> list[str]:
+    array = arrays[name]
+    if array.ndim != 1:
+        raise DataError(f"{path}: {name} is a list of names; got an array {array.shape}.")
+    return [str(each) for each in array.tolist()]
 
 
 def _rows(beside: dict[str, np.ndarray], path: Path, asked: Asked) -> dict[str, Any]:

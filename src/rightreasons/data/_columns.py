@@ -15,6 +15,8 @@ from rightreasons.data._preprocessing import FittedColumn
 MOST_LEVELS = 50
 EXACT = 2**53
 """Whole numbers up to here are exact in double precision."""
+EXACT_SINGLE = 2**24
+"""And up to here in single precision."""
 _ISO = r"\d{4}-\d{2}-\d{2}(?:[ T].*)?"
 _COMMA = r"[-+]?\d*,\d+"
 _OTHER_DATE = r"\d{1,4}[./]\d{1,2}[./]\d{1,4}(?: .*)?|\d{1,2}-\d{1,2}-\d{4}"
@@ -143,6 +145,22 @@ def require_exact(values: np.ndarray, where: str) -> None:
             "different ones equal. If they are names, make them text or say so (id, categorical); if they count, "
             "count from a smaller origin."
         )
+
+
+def exact_floats(values: np.ndarray, where: str) -> np.ndarray:
+    """Numbers in single precision where all of that type, or these whole numbers, are exact in it, else in double.
+
+    Raises: DataError for whole numbers that double precision would make equal.
+    """
+    require_exact(values.reshape(-1), where)
+    whole = (
+        values.dtype.kind in "iu"
+        and values.size
+        and max(int(values.max()), -int(values.min())) <= EXACT_SINGLE
+    )
+    return values.astype(
+        np.float32 if whole or np.can_cast(values.dtype, np.float32) else np.float64, copy=False
+    )
 
 
 def _not_a_number(texts: Any, where: str, name: str) -> NotNumbersError:

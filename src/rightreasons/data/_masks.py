@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
+from rightreasons.data._arrays import stored_array
 from rightreasons.data._asked import extra
 from rightreasons.data._dataset import DataSet
 from rightreasons.data._pixels import ENDINGS, pixels
@@ -80,10 +81,7 @@ def read_masks(
 
 
 def _array(path: Path, data: DataSet) -> Tensor:
-    try:
-        masks = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a NumPy file: {error}.") from error
+    masks = stored_array(path)
     wanted = tuple(data.x.shape)
     fits = masks.ndim == len(wanted) and all(
         size == want or (i and size == 1)

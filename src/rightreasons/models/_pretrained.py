@@ -8,6 +8,12 @@ from torch import Tensor, nn
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError, MissingExtraError
+from rightreasons.core._foreign import reading
+
+_ADVICE = (
+    "Pickled weights (.pt, .bin) are not read, because reading them runs code; save them with "
+    "safetensors.torch.save_file."
+)
 
 
 def load_weights(model: nn.Module, path: str | Path, skip: Sequence[str] = ()) -> tuple[str, ...]:
@@ -95,22 +101,16 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        from safetensors import SafetensorError
         from safetensors.torch import load
     except ImportError as error:
         raise MissingExtraError(
             "Package safetensors is not installed. pip install 'rightreasons[train]'"
         ) from error
-    try:
-        return load(path.read_bytes())
-    except FileNotFoundError as error:
+    if not path.exists():
         near = [str(each) for each in path.parent.glob("*.safetensors")] if path.parent.is_dir() else []
-        raise InputError(f"There is no file {str(path)!r}. {did_you_mean(str(path), near)}") from error
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{path} cannot be read as safetensors: {error}. Pickled weights (.pt, .bin) are not read, because reading "
-            "them runs code; save them with safetensors.torch.save_file."
-        ) from error
+        raise InputError(f"There is no file {str(path)!r}. {did_you_mean(str(path), near)}")
+    with reading(path, "safetensors", _ADVICE, InputError):
+        return load(path.read_bytes())
 
 
 def _said(names: Sequence[str]) -> str:
