@@ -200,7 +200,7 @@ def test_other_wrong_forms_are_refused(written, tmp_path):
     assert "shape (3,), for 4 rows" in broken(replaced("obs/age", np.ones(3)), target="age")
     assert "shape (1,), for 4 rows" in broken(replaced("obs/age", 1.0), target="age")
     assert "codes" in broken(replaced("obs/cell_type/codes", np.array([0, 1, 2, 7])), target="cell_type")
-    assert "is a group" in broken(replaced("obs/_index", h5py.SoftLink("/obs")))
+    assert "is a group" in broken(replaced("obs/cell_type/codes", h5py.SoftLink("/obs")), target="cell_type")
 
 
 def test_absurd_shapes_are_refused_before_anything_is_allocated(written):

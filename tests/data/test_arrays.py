@@ -224,10 +224,11 @@ def test_any_flipped_byte_is_a_clear_error_or_changes_nothing(tmp_path, compress
     for i in range(0, len(raw), 3):
         file.write_bytes(raw[:i] + bytes([raw[i] ^ 0x55]) + raw[i + 1 :])
         try:
-            assert np.array_equal(read(file).x, x)
-        except DataError as error:
-            assert str(file) in str(error)
+            found = read(file).x
+        except DataError:
             refused += 1
+        else:
+            assert np.array_equal(found, x)
     assert refused > len(raw) / 6  # of a third of the bytes, most are told by the checksum
 
 
@@ -270,10 +271,10 @@ def test_an_archive_that_claims_more_than_compression_can_do_is_refused(tmp_path
 
 def test_two_arrays_of_one_name_are_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((2, 2)))
-    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
-        archive.write(tmp_path / "x.npy")
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as archive:
         archive.write(tmp_path / "x.npy", "x.npy")
-        archive.write(tmp_path / "x.npy", "x.npy")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.write(tmp_path / "x.npy", "x.npy")
     with pytest.raises(DataError, match="several arrays of the name 'x'"):
         read(tmp_path / "t.npz")
 
