@@ -214,6 +214,8 @@ def test_labels_groups_and_ids_in_a_column_are_those_of_a_row(tmp_path):
     flat, column = (read(path, target=f"real{end}") for end in ("", "1"))
     assert column.task() == flat.task() == ("regression", {})
     assert column.y.tolist() == flat.y.tolist()
+
+
 @pytest.mark.parametrize("compressed", [True, False])
 def test_any_flipped_byte_is_a_clear_error_or_changes_nothing(tmp_path, compressed):
     file = tmp_path / "t.npz"
