@@ -242,6 +242,19 @@ class TestTable:
         ]
         assert [bar.get_width() for bar in axes.patches] == pytest.approx([-3.0, 2.0, 0.3])
 
+    def test_the_others_do_not_set_the_scale(self) -> None:
+        phi = torch.full((765,), 0.25)
+        phi[:3] = torch.tensor([1.0, -0.75, 0.5])
+        axes = plot.table(phi, [f"gene {i}" for i in range(765)], most=3).axes[0]
+        assert [bar.get_width() for bar in axes.patches] == pytest.approx([1.0, -0.75, 0.5, 1.0])
+        assert axes.get_yticklabels()[-1].get_text() == "762 others together, cut off"
+        assert [text.get_text() for text in axes.texts] == ["+1", "-0.75", "+0.5", "+190"]
+        assert axes.get_xlim()[1] < 2
+        whole = plot.table(phi, [f"gene {i}" for i in range(765)], start=0.0, most=3).axes[
+            0
+        ]  # bars lead to the output
+        assert whole.patches[-1].get_width() == pytest.approx(190.5)
+
     def test_a_single_column_is_never_called_the_others(self) -> None:
         axes = plot.table(torch.tensor([1.0, 2.0, 3.0]), list("abc"), most=2).axes[0]
         assert [tick.get_text() for tick in axes.get_yticklabels()] == ["c", "b", "a"]

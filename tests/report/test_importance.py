@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from rightreasons.report._importance import importance_figure, lorenz_figure, share
+from rightreasons.report._importance import _bars, importance_figure, lorenz_figure, share
 from rightreasons.report._style import MANY, looks
 
 
@@ -26,6 +27,25 @@ def test_columns_are_ordered_by_their_mean_share() -> None:
     svg = importance_figure(shares, ["a", "b", "c"], looks(["arm"], "arm"))
     assert "arm: b, c, a" in svg
     assert "together" not in svg
+
+
+def test_columns_beyond_those_shown_do_not_set_the_scale() -> None:
+    figure = Figure()
+    axes = [figure.add_subplot(1, 2, i + 1) for i in range(2)]
+    values = np.array([[0.5, 0.25], [0.25, 0.125], [99.25, 99.625]])  # two genes, and 751 others
+    _bars(axes, values, ["a", "b", "other 751 together"], ["x", "y"], looks(["x", "y"], "x"), 1)
+    for panel, own in zip(axes, values.T, strict=True):
+        assert [bar.get_width() for bar in panel.patches] == list(own[:2])
+        assert panel.get_xlim() == (0, pytest.approx(0.54))
+        assert [text.get_text() for text in panel.texts] == [f"{own[2]:.0f} %"]
+
+
+def test_shares_of_hundreds_of_columns_are_told_apart() -> None:
+    names = [f"arm {i}" for i in range(MANY + 1)]
+    shares = {name: np.linspace(1, 2, 765)[None] / np.linspace(1, 2, 765).sum() for name in names}
+    svg = importance_figure(shares, [f"gene {i}" for i in range(765)], looks(names, names[0]))
+    assert ">0.17</text>" in svg
+    assert "other 751 together" in svg
 
 
 def test_shares_add_up_to_one_or_are_all_zero() -> None:

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rightreasons import report
 from rightreasons.report import _risk
-from rightreasons.report._classes import class_shares, mean_maps
+from rightreasons.report._classes import _that_matter, class_shares, mean_maps
 from rightreasons.report._made import made_section
 from rightreasons.report._source import Source
 from rightreasons.runs import RunDirectory
@@ -82,3 +83,11 @@ def test_the_page_names_the_column_that_is_predicted(made: dict[str, RunDirector
     assert "Label: “months”." in repr(made_section(named))
     several = own.model_copy(update={"target": ["a", "b"]})
     assert replace(source, recipe=source.recipe.model_copy(update={"data": several})).label == "“a”, “b”"
+
+
+def test_every_class_shows_the_columns_that_matter_to_it() -> None:
+    shares = np.full((765, 3), 1e-4)
+    shares[:20, 0] = np.linspace(0.04, 0.03, 20)  # class 0 alone would fill the figure
+    shares[[100, 101], 1], shares[[200, 201], 2] = 0.02, 0.01
+    assert _that_matter(shares).tolist() == [*range(12), 100, 101, 200, 201]
+    assert _that_matter(shares[:5]).tolist() == [0, 1, 2, 3, 4]

@@ -27,7 +27,8 @@ def table(
     """What each column adds to the output of one row, the strongest on top.
 
     With `start`, the output at the baseline (or its mean over the references), bars hang together: they lead from
-    there to the output that is explained, up to the completeness gap. Columns beyond `most` are one bar.
+    there to the output that is explained, up to the completeness gap. Columns beyond `most` are one bar, which without
+    `start` is cut off where it is longer than all others: of thousands of columns it would make them invisible.
 
     Args:
         phi: (F,), the map of one row.
@@ -60,11 +61,16 @@ def table(
         widths.append(found[rest].sum())
         shown.append(f"{len(rest)} others together")
     ends = (start or 0.0) + np.cumsum(widths)
+    long = np.array(widths)
+    if len(rest) and start is None:
+        end = float(np.abs(long[:-1]).max())
+        shown[-1] += ", cut off" if abs(long[-1]) > end else ""
+        long[-1] = np.clip(long[-1], -end, end)
     lefts = ends - widths if start is not None else np.zeros(len(widths))
     with drawing(5.6, 0.9 + 0.27 * len(shown)) as figure:
         axes = figure.subplots()
-        axes.barh(shown, widths, left=lefts, color=[FOR if w > 0 else AGAINST for w in widths], height=0.66)
-        _numbered(axes, lefts, np.array(widths))
+        axes.barh(shown, long, left=lefts, color=[FOR if w > 0 else AGAINST for w in widths], height=0.66)
+        _numbered(axes, lefts + long, widths)
         axes.axvline(start or 0.0, color=MUTED, linewidth=0.8)
         if start is not None:
             axes.axvline(ends[-1], color=INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
@@ -151,11 +157,11 @@ def _written(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _numbered(axes: Axes, lefts: np.ndarray, widths: np.ndarray) -> None:
-    for row, (left, width) in enumerate(zip(lefts, widths, strict=True)):
+def _numbered(axes: Axes, ends: np.ndarray, widths: Sequence[float]) -> None:
+    for row, (end, width) in enumerate(zip(ends, widths, strict=True)):
         aside = {"ha": "left", "xytext": (3, 0)} if width >= 0 else {"ha": "right", "xytext": (-3, 0)}
         axes.annotate(
-            f"{width:+.3g}", (left + width, row), textcoords="offset points", va="center", fontsize=8, **aside
+            f"{width:+.3g}", (end, row), textcoords="offset points", va="center", fontsize=8, **aside
         )
 
 

@@ -10,9 +10,9 @@ from rightreasons.report._blocks import Cell, Figure, Pictures, Scale, Section, 
 from rightreasons.report._examples import strip_height
 from rightreasons.report._source import Source
 from rightreasons.report._style import drawn, heat, to_svg
-from rightreasons.report._words import shorten
+from rightreasons.report._words import percent_form, shorten
 
-_COLUMNS, _WORDS, _CLASSES = 12, 6, 20
+_COLUMNS, _OF_EACH, _WORDS, _CLASSES = 12, 2, 6, 20
 
 
 def section(source: Source) -> Section | None:
@@ -93,15 +93,16 @@ def _strongest(attribution: np.ndarray, vocabulary: np.ndarray) -> str:
 def _columns(source: Source) -> list[Any]:
     """Importance of each column for each class: mean magnitude over the rows of the class."""
     found = {arm["name"]: class_shares(source, arm) for arm in source.explained_arms}
-    order = np.argsort(-np.mean([each.sum(1) for each in found.values()], axis=0), kind="stable")[:_COLUMNS]
+    order = _that_matter(np.mean(list(found.values()), axis=0))
     labels = [shorten(str(source.features[i]), 24) for i in order]
     names = [shorten(name, 14) for name in source.outputs[:_CLASSES]]
     across = max(1, min(3, len(found), 14 // len(names)))
     lines = -(-len(found) // across)
     with drawn(9.2, lines * (0.9 + 0.24 * len(labels))) as figure:
         grid = figure.subplots(lines, across, squeeze=False, sharey=True)
+        form = percent_form(100 * max(float(shares.max()) for shares in found.values()))
         for axes, (arm, shares) in zip(grid.flat, found.items(), strict=False):
-            heat(axes, 100 * shares[order], labels, names, "{:.0f}")
+            heat(axes, 100 * shares[order], labels, names, form)
             axes.set_title(shorten(arm, 96 // across), pad=10)
         for axes in list(grid.flat)[len(found) :]:
             axes.remove()
@@ -115,13 +116,29 @@ def _columns(source: Source) -> list[Any]:
         )
         svg = to_svg(figure, "classes", "Importance for each class", f"The column that matters most. {top}.")
     only = "label" if source.task == "multilabel" else "class"
+    left_out = ""
+    if len(order) < len(source.features):
+        left_out = (
+            f" {len(order)} of {len(source.features)} columns: the {_COLUMNS} that matter most over all, and the "
+            f"{_OF_EACH} that matter most to each {only}."
+        )
     return [
         Figure(
             svg,
             f"Share of each column in the attributions of the rows of each {only}, %. The output of that {only} is "
-            "explained.",
+            f"explained.{left_out}",
         )
     ]
+
+
+def _that_matter(shares: np.ndarray) -> np.ndarray:
+    """Columns that matter most, over all and then to each class in turn, by what they hold in all classes."""
+    total = shares.sum(1)
+    chosen = list(np.argsort(-total, kind="stable")[:_COLUMNS])
+    if len(shares) > _COLUMNS:
+        for own in shares.T:
+            chosen += [i for i in np.argsort(-own, kind="stable")[:_OF_EACH] if i not in chosen]
+    return np.array(sorted(chosen, key=lambda i: -total[i]))
 
 
 def class_shares(source: Source, arm: Mapping[str, Any]) -> np.ndarray:

@@ -19,7 +19,7 @@ from rightreasons.report._style import (
     rows_of_panels,
     to_svg,
 )
-from rightreasons.report._words import number, shorten
+from rightreasons.report._words import number, percent_form, shorten
 
 _SHOWN = 14
 
@@ -104,7 +104,7 @@ def importance_figure(
     height = 0.9 + 0.25 * len(labels) + (0.9 if len(means) > MANY else 0)
     with drawn(9.2, height) as figure:
         axes = figure.subplots(1, 1 if draw is _numbers else len(means), sharey=True, squeeze=False)
-        draw(list(axes[0]), values, labels, list(means), styles)
+        draw(list(axes[0]), values, labels, list(means), styles, min(rest, 1))
         description = f"The three {what}s that matter most. {top}."
         return to_svg(figure, "importance", "Global attributions", description)
 
@@ -115,14 +115,18 @@ def _bars(
     labels: Sequence[str],
     names: Sequence[str],
     styles: Mapping[str, Look],
+    rest: int,
 ) -> None:
+    """Bars; the columns that are named set the axis, and what the others hold together is a number."""
     rows = np.arange(len(labels))
-    faint = [0.35 if label.startswith("other ") and label.endswith(" together") else 1.0 for label in labels]
+    named = len(labels) - rest
+    end = 1.08 * float(values[:named].max()) or 1.0
     for panel, name, own in zip(axes, names, values.T, strict=True):
-        for row, value, alpha in zip(rows, own, faint, strict=True):
-            panel.barh(row, value, color=styles[name].colour, height=0.62, alpha=alpha)
+        panel.barh(rows[:named], own[:named], color=styles[name].colour, height=0.62)
+        for row in rows[named:]:
+            panel.text(0.01 * end, row, f"{own[row]:.0f} %", va="center", color=MUTED, fontsize=9)
         panel.set_title(shorten(name, 100 // len(names)), color=styles[name].colour)
-        panel.set(xlabel="Share, %", xlim=(0, 1.08 * float(values.max())))
+        panel.set(xlabel="Share, %", xlim=(0, end))
         panel.grid(axis="y", visible=False)
     axes[0].set_yticks(rows, labels, color=INK)
     axes[0].set_ylim(len(labels) - 0.5, -0.6)
@@ -134,9 +138,10 @@ def _numbers(
     labels: Sequence[str],
     names: Sequence[str],
     styles: Mapping[str, Look],
+    rest: int,
 ) -> None:
-    rest = [label for label in labels if label.startswith("other ") and label.endswith(" together")]
-    heat(axes[0], values, labels, [shorten(name, 24) for name in names], "{:.0f}", uncoloured=len(rest))
+    form = percent_form(float(values[: len(values) - rest].max()))
+    heat(axes[0], values, labels, [shorten(name, 24) for name in names], form, uncoloured=rest)
     axes[0].set_xlabel("Share of |attribution|, %")
 
 

@@ -53,6 +53,15 @@ def signed(value: float | None, digits: int = 3) -> str:
     return number(value, digits) if value < 0 else f"+{value:.{digits}f}"
 
 
+def percent_form(largest: float) -> str:
+    """How percentages are written so that the largest has two digits or more, for `str.format`.
+
+    >>> percent_form(42.0), percent_form(0.31)
+    ('{:.0f}', '{:.2f}')
+    """
+    return "{:.0f}" if largest >= 9.5 else "{:.1f}" if largest >= 0.95 else "{:.2f}"
+
+
 def shorten(text: str, width: int) -> str:
     """At most so many characters; what is cut out is not the end, which tells an arm from its controls.
 
