@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rightreasons.core._around import Replaced, around
+from rightreasons.core._around import around
 from tests.networks import NETWORKS
 
 
@@ -63,16 +63,3 @@ def test_a_module_may_be_inside_several_contexts() -> None:
     assert outer.events == inner.events == [4, "left"]
     assert isinstance(both, nn.Module)
     assert list(both.modules()) == [model]
-
-
-def test_other_parameters_for_a_call() -> None:
-    model = NETWORKS["cnn"].make().eval()
-    x = NETWORKS["cnn"].inputs(2)
-    before, weight = model(x), model.head.weight
-    value = torch.zeros_like(weight).requires_grad_()
-    inside = Replaced(model, {"head.weight": value})
-    assert torch.equal(inside(x), model.head.bias.expand(2, -1))
-    assert torch.autograd.grad(inside(x).sum(), value)[0].any()
-    assert model.head.weight is weight
-    assert torch.equal(model(x), before)
-    assert dict(inside.named_modules()) == dict(model.named_modules())

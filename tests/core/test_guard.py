@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -48,14 +49,15 @@ def y() -> Tensor:
 
 
 @pytest.mark.parametrize("second_order", [False, True])
-def test_inside_eval_mode_and_gradients_outside_as_found(cnn: CNN, second_order: bool) -> None:
+def test_inside_eval_mode_and_gradients_while_the_model_stays_as_it_is(cnn: CNN, second_order: bool) -> None:
     cnn.norm.eval()
     before = state(cnn)
     with torch.no_grad(), explaining(cnn, second_order=second_order) as inner:
-        assert inner is cnn
+        assert isinstance(inner, CNN)
         assert torch.is_grad_enabled()
-        assert not any(module.training for module in cnn.modules())
-        assert not torch.backends.mha.get_fastpath_enabled()
+        assert not any(module.training for module in inner.modules())
+        assert_same_state(state(cnn), before)
+        assert torch.backends.mha.get_fastpath_enabled()
     assert_same_state(state(cnn), before)
 
 
@@ -134,27 +136,53 @@ def test_double_backward_works_through(name: str) -> None:
     assert sum(float(grad.abs().sum()) for grad in grads) > 0
 
 
-def test_flash_attention_is_allowed_again_afterwards() -> None:
-    model = NETWORKS["transformer"].make()
-    with explaining(model, second_order=True):
-        assert not torch.backends.cuda.flash_sdp_enabled()
-    assert torch.backends.cuda.flash_sdp_enabled()
-
-
-def test_recurrent_layers_do_not_use_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_is_differentiated_twice_with_the_fused_kernels_left_on() -> None:
     seen: list[bool] = []
 
-    def look(x: Tensor) -> Tensor:
-        seen.append(torch.backends.cudnn.enabled)
-        return x.sum(1)
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.eye(4))
 
-    recurrent = Recurrent(nn.GRU)
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(torch.backends.cuda.flash_sdp_enabled())
+            x = x[:, None] @ self.weight
+            return F.scaled_dot_product_attention(x, x, x).sum((1, 2))
+
+    model, x = Attention(), torch.randn(2, 3, 4)
+    GRADIENT(model, x, 1, create_graph=True).square().sum().backward()
+    assert model.weight.grad is not None
+    assert model.weight.grad.any()
+    assert seen
+    assert all(seen)
+
+
+def test_recurrent_layers_do_not_use_cudnn_and_nothing_else_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    class Seen(nn.GRU):
+        def forward(self, *args: Any) -> Any:
+            seen.append(("recurrent", torch.backends.cudnn.enabled))
+            return super().forward(*args)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.recurrent = Seen(2, 2, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.recurrent(x)[0].sum((1, 2))
+            seen.append(("after", torch.backends.cudnn.enabled))
+            return x
+
     monkeypatch.setattr(torch.backends.cudnn, "is_available", lambda: True)
-    with explaining(recurrent, second_order=False):
-        seen.append(torch.backends.cudnn.enabled)
-    GRADIENT(look, torch.ones(1, 2))
-    assert seen == [False, False]
-    assert torch.backends.cudnn.enabled
+    net, x = Net(), torch.ones(1, 3, 2)
+    for model in (net, lambda x: net(x)):
+        GRADIENT(model, x)
+        assert set(seen) == {("recurrent", False), ("after", True)}
+        seen.clear()
+    net(x)
+    assert set(seen) == {("recurrent", True), ("after", True)}
 
 
 # Compiled models ----------------------------------------------------------------------------------------------------

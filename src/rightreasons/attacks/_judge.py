@@ -1,6 +1,7 @@
 """Maps of the true model, by which an attack is judged, and of the surrogate, by which it climbs."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -9,9 +10,11 @@ from torch import Tensor
 
 from rightreasons.attacks._losses import lead
 from rightreasons.attacks._predictions import Labels, Rows, predict
+from rightreasons.attribution import Attribution
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model
+from rightreasons.core._kernels import SecondOrderKernels
 
 
 @dataclass(eq=False)
@@ -75,14 +78,16 @@ class Judge:
 
     def climbable(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
         """Maps on the surrogate, with a graph to x."""
-        maps = self._of_rows(self.direction, x, index)(
-            self.climbed,
-            x,
-            labels.of(index).target,
-            generator=self._fresh,
-            create_graph=True,
-            model_kwargs=self.rows.of(index),
-        )
+        ours = isinstance(self.direction, Attribution)  # which sees to it that there is a second derivative
+        with nullcontext() if ours else SecondOrderKernels():
+            maps = self._of_rows(self.direction, x, index)(
+                self.climbed,
+                x,
+                labels.of(index).target,
+                generator=self._fresh,
+                create_graph=True,
+                model_kwargs=self.rows.of(index),
+            )
         maps = _one_tensor(maps, self.direction, len(x))
         if not maps.requires_grad:
             raise DifferentiabilityError(

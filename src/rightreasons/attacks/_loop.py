@@ -138,7 +138,7 @@ def search(
     generators = row_generators(len(x) + 1, generator)
     counters = tuple(Counter() for _ in AttackEvaluations._fields)
     smoothing = None if attack.surrogate is None else attack.surrogate.smoothing()
-    with explaining(model, second_order=True) as network:
+    with explaining(model, second_order=True, by_others=True) as network:
         soft = network if smoothing is None else surrogate(network, smoothing)
         judge = Judge(
             predictor=counters[2].watch(network),

@@ -136,12 +136,12 @@ def _is_usable(module: nn.Module) -> bool:
 
 def _verify(model: nn.Module, inputs: Inputs) -> None:
     check_inputs(inputs)
-    with explaining(model, second_order=False):
+    with explaining(model, second_order=False) as network:
         leaves = tuple(part.detach().clone().requires_grad_() for part in as_tuple(inputs))
-        once = model(*(leaf * 1 for leaf in leaves))
+        once = network(*(leaf * 1 for leaf in leaves))
         with torch.no_grad():
             errors = [
-                float((model(*(a * x for x in leaves)) - a * once).abs().max()) for a in (0.0, 0.5, 3.0)
+                float((network(*(a * x for x in leaves)) - a * once).abs().max()) for a in (0.0, 0.5, 3.0)
             ]
         size = float(once.detach().abs().max())
         if max(errors) > _NEAR.get(once.dtype, 5e-2) * size:

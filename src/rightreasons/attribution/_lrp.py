@@ -1,6 +1,7 @@
 """Layer-wise relevance propagation."""
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -8,7 +9,6 @@ from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
@@ -16,7 +16,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import vector_jacobian
-from rightreasons.core._guard import Model
+from rightreasons.core._guard import Model, each_module
 from rightreasons.core._inputs import row_totals
 from rightreasons.core._relevance import Relevance, is_understood
 from rightreasons.core._rules import Epsilon, Rule
@@ -165,15 +165,22 @@ class _Chosen:
         def leave(*_: Any) -> None:
             self.running.pop()
 
-        handles = [
-            register_module_forward_pre_hook(enter),
-            register_module_forward_hook(leave, always_call=True),
-        ]
-        try:
+        def follow(module: nn.Module) -> Callable[[], None]:
+            entering = module.register_forward_pre_hook(enter, prepend=True)
+            leaving = module.register_forward_hook(leave, always_call=True)
+            # Hooks on gradients, which would be given relevance: the maps must not depend on who looks on.
+            looking_on = {name: vars(module)[name] for name in ("_backward_hooks", "_backward_pre_hooks")}
+            vars(module).update({name: OrderedDict() for name in looking_on})
+
+            def undo() -> None:
+                entering.remove()
+                leaving.remove()
+                vars(module).update(looking_on)
+
+            return undo
+
+        with each_module(model, follow):
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def rule(self, reads_input: bool) -> Rule:
         """The rule of the layer that is being called."""

@@ -19,12 +19,12 @@ from rightreasons.attribution._attribution import (
 )
 from rightreasons.attribution._average import Average, check_deviation, check_inner
 from rightreasons.attribution._gradient import Gradient
-from rightreasons.core._around import Replaced
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs
 from rightreasons.core._score import Target
+from rightreasons.core._view import has_values, with_values
 
 GRADIENT = Gradient()
 
@@ -115,7 +115,7 @@ class NoiseGrad(Attribution):
                 "NoiseGrad puts noise on parameters, so the model must be an nn.Module; got "
                 f"{type(network).__name__}. Noise on inputs: rr.SmoothGrad()."
             )
-        if isinstance(network, Replaced):
+        if has_values(network):
             raise InputError(
                 "noise on weights inside noise on weights: NoiseGrad and FusionGrad take another method, and sigma "
                 "says how much noise there is."
@@ -128,4 +128,4 @@ class NoiseGrad(Attribution):
             for name, p in parameters:
                 noise = torch.randn(p.shape, generator=call.generator, dtype=torch.float32).to(p)
                 values[name] = (p if call.create_graph else p.detach()) * (1 + self.sigma * noise)
-            yield Replaced(network, values)
+            yield with_values(network, values)

@@ -1,12 +1,11 @@
-"""A model that runs inside a context, or with other parameters, without the model knowing."""
+"""A model that runs inside a context, without the model knowing."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from rightreasons.core._guard import Model
 
@@ -32,22 +31,6 @@ class _Around(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         with self.enter(args):
             return self.__dict__["inner"](*args, **kwargs)
-
-
-class Replaced(_Around):
-    """A module as it would be with other values of some parameters; it keeps its own. Layers and hooks are its own.
-
-    Args:
-        inner: the module.
-        values: names as in `inner.named_parameters()` -> values, which may carry a graph.
-    """
-
-    def __init__(self, inner: nn.Module, values: Mapping[str, Tensor]) -> None:
-        super().__init__(inner, lambda _: nullcontext())
-        self.__dict__["values"] = dict(values)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return functional_call(self.__dict__["inner"], self.__dict__["values"], args, kwargs)
 
 
 def around(model: Model, enter: Enter) -> Model:

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, wide
 from rightreasons.core._layers import LayerChoice, layers_run
 from rightreasons.core._score import Output, Score, Target, check_rows
+from rightreasons.core._view import with_values
 
 ROWS_AT_ONCE = 512
 """Most model rows in one forward pass when a call does not say `chunk`, and no graph has to be kept."""
@@ -157,14 +157,15 @@ class ScoreFunction:
     ) -> Tensor:
         """The model's output at `points`, which stand for the rows of `block`."""
         kwargs = self._kwargs_of(block)
+        model, layer = self._run_with(parameters)
         self.evaluations += points[0].shape[0]
-        if self.layer is None:
+        if layer is None:
             # Cloned: a model that works in place must change neither the caller's tensors nor what is derived by.
             arguments = tuple(p.to(x.dtype).clone() for p, x in zip(points, self.inputs, strict=True))
-            outputs = self._run(arguments, kwargs, parameters)
+            outputs = model(*arguments, **kwargs)
         else:
-            with _replaced(self.layer, points[0], self.at or ""):
-                outputs = self._run(tuple(block.take(x).clone() for x in self.inputs), kwargs, parameters)
+            with _replaced(layer, points[0], self.at or ""):
+                outputs = model(*(block.take(x).clone() for x in self.inputs), **kwargs)
         check_rows(outputs, points[0].shape[0])
         return outputs
 
@@ -191,14 +192,14 @@ class ScoreFunction:
             self._checked = True
         return score(outputs)
 
-    def _run(
-        self, args: tuple[Tensor, ...], kwargs: dict[str, Any], parameters: Mapping[str, Tensor] | None
-    ) -> Any:
+    def _run_with(self, parameters: Mapping[str, Tensor] | None) -> tuple[Model, nn.Module | None]:
+        """The model with these parameters, and the layer in it."""
         if parameters is None:
-            return self.model(*args, **kwargs)
+            return self.model, self.layer
         if not isinstance(self.model, nn.Module):
             raise DifferentiabilityError("parameters can be replaced in an nn.Module only.")
-        return functional_call(self.model, dict(parameters), args, kwargs)
+        model = with_values(self.model, parameters)
+        return model, None if self.at is None else _submodule(model, self.at)
 
     def _kwargs_of(self, block: Block) -> dict[str, Any]:
         if block == Block(0, self.batch):

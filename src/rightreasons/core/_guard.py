@@ -1,5 +1,6 @@
-"""Run the caller's model the way an explanation needs it, and hand it back as it was."""
+"""Run the caller's model the way an explanation needs it, and leave it alone."""
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,12 +8,10 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from rightreasons.core._errors import DifferentiabilityError, InputError
+from rightreasons.core._view import SCRIPTED, Prepare, Views, refuse_unusable
 
 Model: TypeAlias = nn.Module | Callable[..., Tensor]
 
@@ -24,52 +23,85 @@ _CHECKPOINT = (
 )
 
 
+class _Here(threading.local):
+    """What this thread is explaining."""
+
+    views: Views | None = None
+
+
+_here = _Here()
+
+
 @contextmanager
-def explaining(model: Model, *, second_order: bool, hooks: bool = False) -> Iterator[Model]:
-    """Inside, `model` computes what it predicts, differentiably; afterwards it is as it was, also after an error.
+def explaining(
+    model: Model, *, second_order: bool, hooks: bool = False, by_others: bool = False
+) -> Iterator[Model]:
+    """Yields a model that computes what `model` predicts, differentiably, for this thread alone.
+
+    `model` itself is not touched, so that others can train it or predict with it meanwhile: what is yielded is a view
+    of its modules (see `core._view`) with its own parameters and buffers. In it
 
     - every module is in eval mode: an explanation is of the function that predicts (batch-norm left in train mode
       made 78 % of a measured gradient wrong; dropout adds noise; spectral norm would move its buffers). That holds
       for the modules that a plain callable calls, too;
-    - gradients are on, also under `no_grad` and `inference_mode`;
     - recurrent layers do not use cuDNN, which has no backward in eval mode and no double backward; transformer
       layers do not use their inference-only kernels, which give padded positions other values;
-    - for `second_order` use, attention runs on the math kernel (the fused ones have no double backward);
-    - for `second_order` use and for `hooks` on layers, a compiled model runs uncompiled, which is said once, and
-      activation checkpointing, whose recomputation would come after all this is over, is refused.
+    - nothing is compiled for `second_order` use and for `hooks` on layers, which is said once.
 
-    Yields the model to call: `model` itself, or what is inside a `torch.compile`, DDP or DataParallel wrapper (whose
-    threads would know nothing of all this).
+    Inside, gradients are on, also under `no_grad` and `inference_mode`; activation checkpointing, whose recomputation
+    would come after all this is over, is refused for `second_order` use and for `hooks`.
+
+    DDP and DataParallel wrappers are looked through. A model that is sharded by FSDP cannot be seen another way, and
+    is put into eval mode itself.
+
+    Args:
+        model: a module or callable.
+        second_order: the maps are differentiated again. What runs the model keeps to `SecondOrderKernels`.
+        hooks: on layers, of which compiled code knows nothing.
+        by_others: code that was given elsewhere runs inside, and may call the model by references of its own.
+
+    Raises:
+        InputError: the model cannot be explained, or its weights changed meanwhile.
+        DifferentiabilityError: it has no second derivative, or is TorchScript.
     """
     _refuse(model, second_order)
-    uncompiled = second_order or hooks
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.enter_context(_without_inference_kernels())
-        inner = _unwrapped(model, uncompiled)
-        stack.enter_context(_eval_mode(inner))
-        if _may_recur(inner) and torch.backends.cudnn.is_available():
-            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-        if second_order:
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        if uncompiled:
-            stack.enter_context(_without_compiled_calls(inner))
+        network = stack.enter_context(_viewed(_unwrapped(model), second_order or hooks, by_others))
+        if second_order or hooks:
             stack.enter_context(_without_checkpoints())
-        yield inner
+        yield network
 
 
-def _may_recur(model: Model) -> bool:
-    return not isinstance(model, nn.Module) or any(isinstance(m, nn.RNNBase) for m in model.modules())
+def in_view(value: Any) -> Any:
+    """`value`, where it leads to the model that this thread is explaining: to the view of it instead."""
+    return value if _here.views is None else _here.views.of(value)
+
+
+@contextmanager
+def each_module(model: Model, prepare: Prepare) -> Iterator[None]:
+    """Prepare every module that runs, also those that a plain callable turns out to call; taken back afterwards.
+
+    Args:
+        model: what `explaining` yielded.
+        prepare: changes a module of the view, and returns what takes the change back.
+    """
+    if _here.views is not None:
+        with _here.views.each(prepare):
+            yield
+        return
+    undo = [prepare(module) for module in model.modules()] if isinstance(model, nn.Module) else []
+    try:
+        yield
+    finally:
+        for take_back in undo:
+            take_back()
 
 
 def _refuse(model: Model, second_order: bool) -> None:
-    parts = model.modules() if isinstance(model, nn.Module) else (model,)
-    if any(isinstance(part, torch.jit.ScriptModule | torch.jit.ScriptFunction) for part in parts):
-        raise DifferentiabilityError(
-            "TorchScript modules cannot be explained: hooks and second derivatives do not work through them. "
-            "Pass the Python module that was scripted."
-        )
+    if isinstance(model, torch.jit.ScriptFunction):
+        raise DifferentiabilityError(SCRIPTED)
     if isinstance(model, DistributedDataParallel) and second_order and model.static_graph:
         raise DifferentiabilityError(
             "DistributedDataParallel(static_graph=True) called more than once a step gives silently wrong gradients. "
@@ -77,59 +109,107 @@ def _refuse(model: Model, second_order: bool) -> None:
         )
 
 
-def _unwrapped(model: Model, uncompiled: bool) -> Model:
-    if isinstance(model, DistributedDataParallel | DataParallel):
-        model = model.module
+def _unwrapped(model: Model) -> Model:
+    return model.module if isinstance(model, DistributedDataParallel | DataParallel) else model
+
+
+@contextmanager
+def _viewed(model: Model, uncompiled: bool, by_others: bool) -> Iterator[Model]:
+    is_module = isinstance(model, nn.Module)
+    if is_module and _here.views is not None and _here.views.made(model):
+        yield model
+        return
     original = getattr(model, "_orig_mod", None)  # of a compiled module; of a compiled function:
     original = getattr(model, "_torchdynamo_orig_callable", None) if original is None else original
-    if uncompiled and original is not None:
+    if is_module and original is not None and not uncompiled and not any(m.training for m in model.modules()):
+        yield model  # as it is: a view would be compiled anew each time
+        return
+    if is_module and _is_sharded(model):
+        with _in_eval_mode(model):
+            yield model
+        return
+    views = Views(everything=not is_module)
+    network = views.of(model if original is None else original)
+    if uncompiled and (views.compiled or original is not None):
         _say_uncompiled()
-        return original
-    return model
+    with ExitStack() as stack:
+        stack.enter_context(_seen_here(views))
+        if by_others or not is_module:
+            stack.enter_context(_redirected())
+        yield network
 
 
 @contextmanager
-def _eval_mode(model: Model) -> Iterator[None]:
-    """Eval mode for every module of the model, or for every one that a plain callable turns out to call."""
-    changed: list[nn.Module] = []
-
-    def evaluate(module: nn.Module, *_: Any) -> None:
-        if module.training:
-            training = [part for part in module.modules() if part.training]
-            changed.extend(training)
-            for part in training:
-                part.training = False
-        _refuse_coupled_rows(module)
-
-    owner = model if isinstance(model, nn.Module) else getattr(model, "__self__", None)
-    watch = None if isinstance(model, nn.Module) else register_module_forward_pre_hook(evaluate)
+def _seen_here(views: Views) -> Iterator[None]:
+    before, _here.views = _here.views, views
     try:
-        for module in owner.modules() if isinstance(owner, nn.Module) else ():
-            evaluate(module)
+        yield
+    except RuntimeError as error:
+        if views.moved and "modified by an inplace operation" in str(error):
+            raise _changed_meanwhile() from error
+        raise
+    finally:
+        _here.views = before
+    if views.moved:
+        raise _changed_meanwhile()
+
+
+def _changed_meanwhile() -> InputError:
+    return InputError(
+        "the model's weights, or its batch-norm statistics, were written to while it was explained, so the map is of "
+        "no one model: another thread trains it. Explain a copy, copy.deepcopy(model), or take turns with a "
+        "threading.Lock."
+    )
+
+
+_call = nn.Module.__call__
+_redirections, _redirecting = 0, threading.Lock()
+
+
+def _redirected_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    views = _here.views
+    return _call(module if views is None else views.called(module), *args, **kwargs)
+
+
+@contextmanager
+def _redirected() -> Iterator[None]:
+    """Modules that this thread calls are seen in its view, whoever has the reference; other threads notice nothing.
+
+    PyTorch tells nobody which modules a function will call, so all calls are looked at (as torch.fx does to trace).
+    """
+    global _redirections
+    with _redirecting:
+        _redirections += 1
+        nn.Module.__call__ = _redirected_call
+    try:
         yield
     finally:
-        if watch is not None:
-            watch.remove()
-        for module in changed:
+        with _redirecting:
+            _redirections -= 1
+            if _redirections == 0:
+                nn.Module.__call__ = _call
+
+
+def _is_sharded(model: nn.Module) -> bool:
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return False
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+
+    return any(isinstance(m, FSDPModule | FullyShardedDataParallel) for m in model.modules())
+
+
+@contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    for module in model.modules():
+        refuse_unusable(module)
+    training = [module for module in model.modules() if module.training]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
             module.training = True
-
-
-def _refuse_coupled_rows(module: nn.Module) -> None:
-    if isinstance(module, _BatchNorm) and module.running_mean is None:
-        raise InputError(
-            f"{type(module).__name__} without running statistics normalises each row with the others, also in eval "
-            "mode, so a row has no explanation of its own. Use track_running_stats=True, GroupNorm or LayerNorm."
-        )
-
-
-@contextmanager
-def _without_inference_kernels() -> Iterator[None]:
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
@@ -143,27 +223,6 @@ def _without_checkpoints() -> Iterator[None]:
         raise DifferentiabilityError(_CHECKPOINT) from error
 
 
-@contextmanager
-def _without_compiled_calls(model: Model) -> Iterator[None]:
-    """Run what is compiled inside a model, by `part.compile()` or `torch.compile(part)`, as it was written."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    called = [(m, m._compiled_call_impl) for m in modules if m._compiled_call_impl is not None]
-    wrapped = [(m, m.forward) for m in modules if isinstance(m._modules.get("_orig_mod"), nn.Module)]
-    if called or wrapped:
-        _say_uncompiled()
-    try:
-        for module, _ in called:
-            module._compiled_call_impl = None
-        for module, _ in wrapped:
-            module.forward = module.get_submodule("_orig_mod").__call__
-        yield
-    finally:
-        for module, implementation in called:
-            module._compiled_call_impl = implementation
-        for module, implementation in wrapped:
-            module.forward = implementation
-
-
 def _say_uncompiled() -> None:
     global _compiled_was_said
     if not _compiled_was_said:
@@ -171,5 +230,5 @@ def _say_uncompiled() -> None:
         warnings.warn(
             "torch.compile has no double backward and skips hooks on layers: attributions that need either run the "
             "uncompiled module (same parameters, same values). The task pass stays compiled.",
-            stacklevel=6,
+            stacklevel=7,
         )

@@ -1,4 +1,4 @@
-"""Layers whose second derivative does not compute what is zero or not wanted.
+"""Layers that have a second derivative, and one that does not compute what is zero or not wanted.
 
 PyTorch's own double backward of a convolutional ReLU network does two needless things. The gradient of a ReLU or a
 max-pooling does not depend smoothly on its input, but autograd returns *tensors of zeros* for it, and a whole backward
@@ -11,6 +11,7 @@ kernel. With the layers below one draw on six 3x3 convolutions costs what the ar
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ def toward(points: Sequence[Tensor]) -> Iterator[None]:
 
 
 class SecondOrderKernels(TorchFunctionMode):
-    """While a model runs inside, its ReLUs, 2-d max-poolings and convolutions are those of this file.
+    """While a model runs inside, its ReLUs, 2-d max-poolings, convolutions and attention are those of this file.
 
     Whatever they do not cover (autocast, padding by name, tensor subclasses, unbatched images) stays with PyTorch.
     """
@@ -252,6 +253,35 @@ def _convolution(dimensions: int) -> Callable[..., Tensor | None]:
     return convolution
 
 
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """By matrix products: the fused kernels have no double backward, and are chosen for the whole process."""
+    if attn_mask is not None and attn_mask.dtype is torch.bool:
+        attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -torch.inf)
+    attended, _ = _aten._scaled_dot_product_attention_math(
+        query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+    )
+    return attended
+
+
+# The function itself, which calls attention where the mode cannot see it: inside a function it was asked about.
+_multi_head_attention = FunctionType(
+    F.multi_head_attention_forward.__code__,
+    {**vars(F), "has_torch_function": lambda _: False, "scaled_dot_product_attention": _attention},
+    "multi_head_attention_forward",
+    F.multi_head_attention_forward.__defaults__,
+)
+_multi_head_attention.__kwdefaults__ = F.multi_head_attention_forward.__kwdefaults__
+
+
 _REPLACED: dict[Any, Callable[..., Tensor | None]] = {
     F.relu: _relu,
     torch.relu: _relu,
@@ -264,4 +294,6 @@ _REPLACED: dict[Any, Callable[..., Tensor | None]] = {
     F.conv1d: _convolution(1),
     F.conv2d: _convolution(2),
     F.conv3d: _convolution(3),
+    F.scaled_dot_product_attention: _attention,
+    F.multi_head_attention_forward: _multi_head_attention,
 }

@@ -14,7 +14,7 @@ from rightreasons.attribution import Attribution, Axioms, Explanation
 from rightreasons.attribution._attribution import Call, with_outputs
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block
-from rightreasons.core._guard import Model, explaining
+from rightreasons.core._guard import Model, explaining, in_view
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
 from rightreasons.core._score import Target
 
@@ -61,7 +61,10 @@ class FromCaptum(Attribution):
                 f"create_graph=True: {self!r} gives parameters no gradient. Captum has no graph through its maps; "
                 "Use rr.IntegratedGradients() or another method of this package."
             )
-        with explaining(model, second_order=False, hooks=True) as network, _drawing(call.generator):
+        with (
+            explaining(model, second_order=False, hooks=True, by_others=True) as network,
+            _drawing(call.generator),
+        ):
             return self._attributed(network, inputs, target, call.chunk, dict(call.model_kwargs or {}))
 
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
@@ -75,8 +78,8 @@ class FromCaptum(Attribution):
         names = tuple(keywords)
         forward = _Forward(model, names, target if callable(target) else None)
         plain = not names and not callable(target)
-        algorithm = self.algorithm(model if plain else forward)
-        arguments = dict(self.arguments)
+        algorithm = in_view(self.algorithm)(model if plain else forward)
+        arguments = in_view(dict(self.arguments))
         batched = "internal_batch_size" in inspect.signature(algorithm.attribute).parameters
         if chunk is not None and batched:
             arguments["internal_batch_size"] = chunk

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, final
@@ -15,8 +15,9 @@ from rightreasons.attribution import PathAttribution
 from rightreasons.attribution._path import PathSum, Sums
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._grad import vector_jacobian
-from rightreasons.core._guard import Model, explaining
+from rightreasons.core._guard import Model, explaining, in_view
 from rightreasons.core._inputs import Inputs, as_tuple, like
+from rightreasons.core._kernels import SecondOrderKernels
 from rightreasons.core._score import Target
 
 Attribution: TypeAlias = PathAttribution | Callable[..., Inputs]
@@ -67,8 +68,11 @@ class DoubleBackprop(Engine):
                 model_kwargs=model_kwargs,
             )
         connected = torch.is_grad_enabled()
-        with explaining(model, second_order=connected) as network:
-            maps = attribution(
+        with (
+            explaining(model, second_order=connected, by_others=True) as network,
+            SecondOrderKernels() if connected else nullcontext(),
+        ):
+            maps = in_view(attribution)(
                 network,
                 inputs,
                 target,
@@ -85,7 +89,7 @@ class Recompute(Engine):
     """Sum over draws without a graph; in backward, recompute chunk by chunk. Memory does not grow with draws.
 
     An autograd Function over the parameters keeps only the statistics; its backward recomputes every chunk on
-    detached copies of the parameters (`functional_call`) and contracts it with the incoming cotangent. The
+    detached copies of the parameters, in a view of the model, and contracts it with the incoming cotangent. The
     gradients are those of `DoubleBackprop` (to rounding). For methods that are sums over draws; third-order
     gradients are refused.
 
@@ -151,13 +155,15 @@ class _RecomputedSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, path: PathSum, chunk: int, names: tuple[str, ...], *tensors: Tensor) -> Sums:
         ctx.path, ctx.chunk, ctx.names = path, chunk, names
-        ctx.conditions = _Conditions(path.leaves[0].device.type)
         ctx.buffers = _buffer_versions(path)
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         leaves = tuple(t.detach() for t in tensors[: len(path.leaves)])
+        ctx.conditions = _Conditions(path.leaves[0].device.type)
         with torch.enable_grad():
-            return path.accumulate(chunk=chunk, leaves=leaves)
+            sums = path.accumulate(chunk=chunk, leaves=leaves)
+        ctx.conditions.notice_draws()
+        return sums
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> Any:
@@ -214,12 +220,20 @@ class _Conditions:
         self.device = device
         self.autocast = torch.is_autocast_enabled(device)
         self.dtype = torch.get_autocast_dtype(device)
-        self.random_state = torch.get_rng_state()
+        self.random_state: Tensor | None = torch.get_rng_state()
+
+    def notice_draws(self) -> None:
+        """Forget the random state if the forward did not draw: it is one for all threads, which may be drawing."""
+        if self.random_state is not None and torch.equal(self.random_state, torch.get_rng_state()):
+            self.random_state = None
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        with torch.random.fork_rng(devices=[]), torch.autocast(self.device, self.dtype, self.autocast):
-            torch.set_rng_state(self.random_state)
+        with ExitStack() as stack:
+            stack.enter_context(torch.autocast(self.device, self.dtype, self.autocast))
+            if self.random_state is not None:
+                stack.enter_context(torch.random.fork_rng(devices=[]))
+                torch.set_rng_state(self.random_state)
             yield
 
 
