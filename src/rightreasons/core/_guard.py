@@ -68,7 +68,7 @@ def explaining(
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        network = stack.enter_context(_viewed(_unwrapped(model), second_order or hooks, by_others))
+        network = stack.enter_context(_viewed(_unwrapped(model), second_order, hooks or by_others, by_others))
         if second_order or hooks:
             stack.enter_context(_without_checkpoints())
         yield network
@@ -114,9 +114,9 @@ def _unwrapped(model: Model) -> Model:
 
 
 @contextmanager
-def _viewed(model: Model, uncompiled: bool, by_others: bool) -> Iterator[Model]:
-    is_module = isinstance(model, nn.Module)
-    if is_module and _here.views is not None and _here.views.made(model):
+def _viewed(model: Model, second_order: bool, hooks: bool, by_others: bool) -> Iterator[Model]:
+    is_module, outer, uncompiled = isinstance(model, nn.Module), _here.views, second_order or hooks
+    if is_module and outer is not None and outer.made(model) and outer.hooks >= hooks:
         yield model
         return
     original = getattr(model, "_orig_mod", None)  # of a compiled module; of a compiled function:
@@ -128,7 +128,7 @@ def _viewed(model: Model, uncompiled: bool, by_others: bool) -> Iterator[Model]:
         with _in_eval_mode(model):
             yield model
         return
-    views = Views(everything=not is_module)
+    views = Views(hooks=hooks or not is_module, everything=not is_module)
     network = views.of(model if original is None else original)
     if uncompiled and (views.compiled or original is not None):
         _say_uncompiled()

@@ -50,7 +50,8 @@ class Views:
 
     Args:
         values: id of a parameter -> what stands in its place, wherever the parameter is held.
-        everything: `redirected` calls of modules that are not known yet get a copy, too.
+        hooks: hooks may be registered on the copies; else they share empty tables with the modules themselves.
+        everything: calls of modules that are not known yet go to a copy, too.
 
     Raises:
         InputError, DifferentiabilityError: a module cannot be explained.
@@ -59,8 +60,10 @@ class Views:
         compiled: whether something compiled was met.
     """
 
-    def __init__(self, values: Mapping[int, Tensor] | None = None, *, everything: bool = False) -> None:
-        self.values, self.everything, self.compiled = values or {}, everything, False
+    def __init__(
+        self, values: Mapping[int, Tensor] | None = None, *, hooks: bool = True, everything: bool = False
+    ) -> None:
+        self.values, self.hooks, self.everything, self.compiled = values or {}, hooks, everything, False
         self._copies: dict[int, nn.Module] = {}
         self._known: dict[int, tuple[Any, Any]] = {}  # with what had the id, so that nothing else gets it
         self._watched: list[tuple[Tensor, int]] = []
@@ -84,7 +87,7 @@ class Views:
         if isinstance(value, Tensor):
             return self.values.get(id(value), value)
         copied = _COPIED.get(kind)
-        if copied is None:
+        if copied is None or (kind is tuple and all(type(item) in _PLAIN for item in value)):
             return value
         if id(value) not in self._known:
             self._known[id(value)] = value, value  # what contains itself
@@ -107,7 +110,8 @@ class Views:
             name: None if part is None else self.module(part) for name, part in list(state["_modules"].items())
         }
         for name in _HOOKS:
-            vars(copy)[name] = OrderedDict((key, self.of(hook)) for key, hook in list(state[name].items()))
+            if state[name] or self.hooks:
+                vars(copy)[name] = OrderedDict((key, self.of(hook)) for key, hook in list(state[name].items()))
         for name, value in state.items():
             if name not in _STRUCTURE and type(value) not in _PLAIN:
                 vars(copy)[name] = self.of(value)
@@ -142,7 +146,7 @@ class Views:
                 take_back()
 
     def _items(self, value: Any) -> Any:
-        if len(value) > _MANY and type(next(iter(value))) in _PLAIN:
+        if not value or (len(value) > _MANY and type(next(iter(value))) in _PLAIN):
             return value
         items = list(value)
         copied = [self.of(item) for item in items]
