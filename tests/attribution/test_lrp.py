@@ -425,3 +425,19 @@ def test_a_box_has_the_channels_of_its_layer():
         rr.ZBox("black", 1)
     with pytest.raises(rr.InputError, match="finite ends, low < high"):
         rr.ZBox((0.0, float("nan")), 1)
+
+
+def test_hooks_on_gradients_neither_stop_relevance_nor_see_it() -> None:
+    """Nor do they come between a layer and the batch-norm that is merged into it."""
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)).double()
+    model(torch.randn(8, 4, dtype=torch.float64))
+    x, seen = torch.randn(2, 4, dtype=torch.float64), []
+    wanted = [rr.LRP(rule=rr.ZPlus())(called, x, 0) for called in (model, lambda v: model(v))]
+    for module in model:
+        module.register_full_backward_hook(lambda *_: seen.append(1))
+        module.register_full_backward_pre_hook(lambda *_: seen.append(2))
+    got = [rr.LRP(rule=rr.ZPlus())(called, x, 0) for called in (model, lambda v: model(v))]
+    assert all(map(torch.equal, got, wanted))
+    assert not seen
+    model(x.clone().requires_grad_()).sum().backward()
+    assert seen, "and they are there again"

@@ -19,7 +19,7 @@ from rightreasons.core import _guard
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._guard import explaining
 from tests.attribution.helpers import assert_same_state, relative, seeded, state
-from tests.networks import CNN, NETWORKS, Recurrent, labels, mlp
+from tests.networks import CNN, NETWORKS, labels, mlp
 
 GRADIENT, INTEGRATED = rr.Gradient(), rr.IntegratedGradients(steps=4)
 
@@ -157,7 +157,9 @@ def test_attention_is_differentiated_twice_with_the_fused_kernels_left_on() -> N
     assert all(seen)
 
 
-def test_recurrent_layers_do_not_use_cudnn_and_nothing_else_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recurrent_layers_do_not_use_cudnn_and_nothing_else_goes_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[tuple[str, bool]] = []
 
     class Seen(nn.GRU):

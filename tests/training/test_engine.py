@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
+from torch.nn.utils.parametrize import cached
 
 import rightreasons as rr
 from rightreasons import priors, tasks, training
@@ -498,3 +499,99 @@ def test_every_engine_is_a_value() -> None:
     for a, b in itertools.product(engines, engines):
         assert (a() == b()) == (a is b)
     assert repr(Recompute(3)) == "Recompute(chunk=3)"
+
+
+# Parameters that are held more than once, or made of others ----------------------------------------------------------
+
+
+class Siamese(nn.Module):
+    """One module under two names, and its weight in another module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Linear(FEATURES, FEATURES)
+        self.right = self.left
+        self.tied, self.head = nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, CLASSES)
+        self.tied.weight = self.left.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head((self.left(x) - self.right(x.flip(1)).tanh() * self.tied(x)).tanh())
+
+
+def _orthogonal(kind: str) -> nn.Module:
+    first = orthogonal(nn.Linear(FEATURES, FEATURES), "weight", kind)
+    return nn.Sequential(first, nn.Tanh(), nn.Linear(FEATURES, CLASSES))
+
+
+@pytest.mark.parametrize("engine", [DoubleBackprop(), Recompute(4)], ids=repr)
+@pytest.mark.parametrize("name", ["siamese", "householder", "matrix_exp", "cayley"])
+def test_gradients_of_shared_and_orthogonal_weights_are_those_of_finite_differences(
+    name: str, engine: training.Engine
+) -> None:
+    """The Householder map keeps signs on the diagonal of its matrix and truncates them to integers: it jumps there, and
+    has derivative zero."""
+    model = Siamese() if name == "siamese" else _orthogonal(name)
+    x, generator = torch.randn(BATCH, FEATURES, dtype=torch.float64), torch.Generator().manual_seed(1)
+    penalty = _penalty(rr.IntegratedGradients(steps=3))
+    objective = training.Objective(model.double(), tasks.MultiClass(CLASSES), [penalty], engine=engine)
+    held = {part: dict(part._parameters) for part in model.modules()}
+    losses = objective(x, labels(BATCH))
+    parameters = list(model.parameters())
+    grads = torch.autograd.grad(losses.penalties["Squares"], parameters, allow_unused=True)
+    assert {part: dict(part._parameters) for part in model.modules()} == held, "the optimizer's own"
+    compared = 0
+    for p, grad in zip(parameters, grads, strict=True):
+        direction = torch.randn(p.shape, generator=generator, dtype=p.dtype)
+        if name == "householder" and p is parameters[1]:
+            direction = direction.tril(-1)
+        values = []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                p.add_(step * direction)
+            values.append(objective(x, labels(BATCH)).penalties["Squares"])
+            with torch.no_grad():
+                p.sub_(step * direction)
+        expected = float((values[0] - values[1]).detach()) / 2e-5
+        got = 0.0 if grad is None else float((grad * direction).sum())
+        assert abs(got - expected) <= 1e-6 * max(1.0, abs(expected))
+        compared += abs(expected) > 1e-3
+    assert compared >= 2
+
+
+@pytest.mark.parametrize("engine", [DoubleBackprop(), Recompute(4)], ids=repr)
+def test_parametrizations_that_are_cached_by_the_caller_make_no_difference(engine: training.Engine) -> None:
+    model, x = _orthogonal("cayley").double(), torch.randn(BATCH, FEATURES, dtype=torch.float64)
+    expected = _gradients(model, _penalty(rr.IntegratedGradients(steps=3)), engine, x)
+    with cached():
+        _same(expected, _gradients(model, _penalty(rr.IntegratedGradients(steps=3)), engine, x))
+
+
+class Drawing(nn.Linear):
+    """Notes the random state whenever it runs, and may draw."""
+
+    draws, states = False, ()
+
+    def forward(self, input: Tensor) -> Tensor:
+        self.states.append(torch.get_rng_state())
+        return super().forward(input) * (1 + torch.rand(()) * self.draws if self.draws else 1)
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_recompute_restores_the_random_state_only_for_a_model_that_draws(draws: bool) -> None:
+    """It is one for all threads: whoever draws while it is restored would draw the same again."""
+    model, x = (
+        nn.Sequential(Drawing(FEATURES, 4), nn.Tanh(), nn.Linear(4, CLASSES)).double(),
+        torch.randn(BATCH, FEATURES),
+    )
+    model[0].draws, model[0].states = draws, []
+    objective = training.Objective(
+        model, tasks.MultiClass(CLASSES), [_penalty(rr.Gradient())], engine=Recompute()
+    )
+    torch.manual_seed(1)
+    losses = objective(x.double(), labels(BATCH))
+    forward = model[0].states[-1]
+    torch.manual_seed(9)
+    before = torch.get_rng_state()
+    losses.penalties["Squares"].backward()
+    assert torch.equal(model[0].states[-1], forward if draws else before)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -36,6 +36,7 @@ class LRP(Blockwise):
     means and average pooling share it in proportion to their terms, max-pooling gives it to the largest entry. A
     constant that is added or multiplied outside a layer takes none. Batch-norm directly behind a linear layer is taken
     as part of that layer (the model is not touched), elsewhere as a layer of its own.
+    Full backward hooks on modules are passed over, as what flows back is relevance and no gradient.
     Products of two activations, softmax, attention and normalisation over features are refused by name.
     `explain(...).gap` is f(x) minus the sum of the map: what biases and epsilon took.
     Cost: one forward and about three backward passes.

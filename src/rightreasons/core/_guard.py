@@ -115,26 +115,31 @@ def _unwrapped(model: Model) -> Model:
 
 @contextmanager
 def _viewed(model: Model, second_order: bool, hooks: bool, by_others: bool) -> Iterator[Model]:
-    is_module, outer, uncompiled = isinstance(model, nn.Module), _here.views, second_order or hooks
-    if is_module and outer is not None and outer.made(model) and outer.hooks >= hooks:
+    module, outer, uncompiled = (
+        model if isinstance(model, nn.Module) else None,
+        _here.views,
+        second_order or hooks,
+    )
+    if module is not None and outer is not None and outer.made(module) and outer.hooks >= hooks:
         yield model
         return
     original = getattr(model, "_orig_mod", None)  # of a compiled module; of a compiled function:
     original = getattr(model, "_torchdynamo_orig_callable", None) if original is None else original
-    if is_module and original is not None and not uncompiled and not any(m.training for m in model.modules()):
+    whole = module is not None and original is not None
+    if whole and not uncompiled and not any(part.training for part in module.modules()):
         yield model  # as it is: a view would be compiled anew each time
         return
-    if is_module and _is_sharded(model):
-        with _in_eval_mode(model):
+    if module is not None and _is_sharded(module):
+        with _in_eval_mode(module):
             yield model
         return
-    views = Views(hooks=hooks or not is_module, everything=not is_module)
+    views = Views(hooks=hooks or module is None, everything=module is None)
     network = views.of(model if original is None else original)
     if uncompiled and (views.compiled or original is not None):
         _say_uncompiled()
     with ExitStack() as stack:
         stack.enter_context(_seen_here(views))
-        if by_others or not is_module:
+        if by_others or module is None:
             stack.enter_context(_redirected())
         yield network
 

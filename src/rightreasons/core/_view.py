@@ -107,11 +107,14 @@ class Views:
         vars(copy).update(state, training=False)
         self._share_tensors(copy, module)
         vars(copy)["_modules"] = {
-            name: None if part is None else self.module(part) for name, part in list(state["_modules"].items())
+            name: None if part is None else self.module(part)
+            for name, part in list(state["_modules"].items())
         }
         for name in _HOOKS:
             if state[name] or self.hooks:
-                vars(copy)[name] = OrderedDict((key, self.of(hook)) for key, hook in list(state[name].items()))
+                vars(copy)[name] = OrderedDict(
+                    (key, self.of(hook)) for key, hook in list(state[name].items())
+                )
         for name, value in state.items():
             if name not in _STRUCTURE and type(value) not in _PLAIN:
                 vars(copy)[name] = self.of(value)
@@ -219,9 +222,18 @@ def _content(cell: CellType) -> Any:
 
 def _bare(module: nn.Module) -> nn.Module:
     """An object of the module's class, with what it has in slots and nothing else."""
-    kind = type(module)
+    kind, other = type(module), {}
     if hasattr(kind, "__del__"):  # would give up what the module itself still needs
-        kind = type(kind.__name__, (kind,), {"__del__": lambda _: None, "__module__": kind.__module__})
+        other["__del__"] = lambda _: None
+    if parametrize._cache_enabled and parametrize.is_parametrized(
+        module
+    ):  # the cache knows the module itself only
+        other |= {
+            name: property(partial(_parametrized, name))
+            for name in vars(module)["_modules"]["parametrizations"]
+        }
+    if other:
+        kind = type(kind.__name__, (kind,), {**other, "__module__": kind.__module__})
     try:
         copy = object.__new__(kind)
     except TypeError as error:
@@ -235,6 +247,10 @@ def _bare(module: nn.Module) -> nn.Module:
             if name not in ("__dict__", "__weakref__") and hasattr(module, name):
                 object.__setattr__(copy, name, getattr(module, name))
     return copy
+
+
+def _parametrized(name: str, module: Any) -> Any:
+    return module.parametrizations[name]()
 
 
 def refuse_unusable(module: nn.Module) -> None:
@@ -256,11 +272,10 @@ def refuse_unusable(module: nn.Module) -> None:
 def _adapt(copy: nn.Module) -> bool:
     """Have a copy run as it was written, by kernels that have derivatives; whether it was compiled."""
     state = vars(copy)
-    if parametrize._cache:  # keeps values by the id of a module, which may have been that of a view that is gone
-        for key in [key for key in parametrize._cache if key[0] == id(copy)]:
-            del parametrize._cache[key]
     if isinstance(copy, nn.TransformerEncoderLayer):
-        state["activation_relu_or_gelu"] = 0  # nor its fused kernel, which gives padded positions other values
+        state["activation_relu_or_gelu"] = (
+            0  # nor its fused kernel, which gives padded positions other values
+        )
     elif isinstance(copy, nn.TransformerEncoder):
         state["use_nested_tensor"] = False
     elif isinstance(copy, nn.RNNBase):
@@ -276,7 +291,7 @@ def _adapt(copy: nn.Module) -> bool:
 def _run_without_cudnn(
     itself: "weakref.ref[nn.Module]", forward: Callable[..., Any] | None, *args: Any, **kwargs: Any
 ) -> Any:
-    module = itself()
+    module: Any = itself()
     with _without_cudnn():
         return type(module).forward(module, *args, **kwargs) if forward is None else forward(*args, **kwargs)
 
