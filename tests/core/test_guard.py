@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
@@ -308,6 +310,17 @@ def test_distributed_data_parallel_is_looked_through_but_not_its_static_graph() 
     assert torch.equal(GRADIENT(static, x, 0), GRADIENT(model, x, 0))
     with pytest.raises(DifferentiabilityError, match=r"static_graph=True.*Wrap the Objective instead"):
         GRADIENT(static, x, 0, create_graph=True)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_sharded_models_are_explained_as_they_are_and_not_given_other_weights() -> None:
+    model, x = nn.Sequential(nn.Linear(4, 5), nn.Dropout(0.5), nn.Linear(5, 3)), torch.randn(3, 4)
+    wanted = GRADIENT(copy.deepcopy(model), x, 1)
+    fully_shard(model, mesh=init_device_mesh("cpu", (1,)))
+    assert torch.equal(GRADIENT(model, x, 1), wanted)
+    assert all(module.training for module in model.modules())
+    with pytest.raises(DifferentiabilityError, match="sharded by FSDP.*Pass the module"):
+        GRADIENT(lambda x: model(x), x, 1)
 
 
 def test_data_parallel_is_looked_through() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._view import SCRIPTED, Prepare, Views, refuse_unusable
+from rightreasons.core._view import SCRIPTED, Prepare, Views, is_sharded, refuse_unusable
 
 Model: TypeAlias = nn.Module | Callable[..., Tensor]
 
@@ -129,7 +129,7 @@ def _viewed(model: Model, second_order: bool, hooks: bool, by_others: bool) -> I
     if whole and not uncompiled and not any(part.training for part in module.modules()):
         yield model  # as it is: a view would be compiled anew each time
         return
-    if module is not None and _is_sharded(module):
+    if module is not None and any(map(is_sharded, module.modules())):
         with _in_eval_mode(module):
             yield model
         return
@@ -193,14 +193,6 @@ def _redirected() -> Iterator[None]:
             _redirections -= 1
             if _redirections == 0:
                 nn.Module.__call__ = _call
-
-
-def _is_sharded(model: nn.Module) -> bool:
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return False
-    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
-
-    return any(isinstance(m, FSDPModule | FullyShardedDataParallel) for m in model.modules())
 
 
 @contextmanager

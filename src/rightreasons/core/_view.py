@@ -100,6 +100,12 @@ class Views:
         if known is not None:
             return known
         refuse_unusable(module)
+        if is_sharded(module):
+            raise DifferentiabilityError(
+                f"{type(module).__name__} is sharded by FSDP, so it cannot be given other weights (NoiseGrad, "
+                "Recompute) or be explained from inside a function: the shards find their way to the module itself "
+                "only. Pass the module, to a method that needs neither."
+            )
         copy, state = _bare(module), dict(vars(module))
         self._copies[id(module)] = self._copies[id(copy)] = copy
         self._known[id(module)] = module, copy
@@ -267,6 +273,15 @@ def refuse_unusable(module: nn.Module) -> None:
             f"{type(module).__name__} without running statistics normalises each row with the others, also in eval "
             "mode, so a row has no explanation of its own. Use track_running_stats=True, GroupNorm or LayerNorm."
         )
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """Whether FSDP holds the module's parameters."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return False
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+
+    return isinstance(module, FSDPModule | FullyShardedDataParallel)
 
 
 def _adapt(copy: nn.Module) -> bool:
