@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
@@ -125,12 +125,12 @@ def _viewed(model: Model, second_order: bool, hooks: bool, by_others: bool) -> I
         return
     original = getattr(model, "_orig_mod", None)  # of a compiled module; of a compiled function:
     original = getattr(model, "_torchdynamo_orig_callable", None) if original is None else original
-    whole = module is not None and original is not None
-    if whole and not uncompiled and not any(part.training for part in module.modules()):
+    parts = () if module is None else tuple(module.modules())
+    if parts and original is not None and not uncompiled and not any(part.training for part in parts):
         yield model  # as it is: a view would be compiled anew each time
         return
-    if module is not None and any(map(is_sharded, module.modules())):
-        with _in_eval_mode(module):
+    if any(map(is_sharded, parts)):
+        with _in_eval_mode(parts):
             yield model
         return
     views = Views(hooks=hooks or module is None, everything=module is None)
@@ -196,10 +196,10 @@ def _redirected() -> Iterator[None]:
 
 
 @contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
-    for module in model.modules():
+def _in_eval_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
+    for module in modules:
         refuse_unusable(module)
-    training = [module for module in model.modules() if module.training]
+    training = [module for module in modules if module.training]
     try:
         for module in training:
             module.training = False
