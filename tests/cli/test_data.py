@@ -57,7 +57,9 @@ def test_init_writes_a_recipe_beside_the_data_and_overwrites_nothing(
 ) -> None:
     assert main(["init", table, "--target", "ill", "--id", "who", "--dates-since", "2020-01-01"]) == 0
     to = Path(table).with_suffix(".yaml")
-    assert capsys.readouterr().out == f"Recipe: {to}\nNext: rightreasons train {to}\n"
+    out = capsys.readouterr().out
+    assert out.endswith(f"Recipe: {to}\nNext: rightreasons train {to}\n")
+    assert ("Left out, with reasons in the recipe: " in out) == bool(read(to).data.drop)
     assert read(to).data.target == "ill"
     assert main(["init", table, "--target", "ill"]) == 2
     assert "is not overwritten" in capsys.readouterr().err

@@ -30,6 +30,18 @@ def test_whatever_counts_the_rows_names_them() -> None:
     assert found("age", (SHUFFLED // 2) + 20) == {}
 
 
+def test_what_differs_in_each_of_many_rows_may_be_a_name() -> None:
+    many = torch.randperm(100, generator=torch.Generator().manual_seed(1)).double()
+    parcels = 526_301_100 + 17 * many**2
+    assert found("PID", parcels) == {"PID": "unlike"}
+    assert found("PID", parcels[:99]) == {}  # fewer are different by chance
+    assert found("price", torch.where(many == 3, parcels[0], parcels)) == {}  # one repeats itself
+    assert found("weight", parcels + 0.5) == {}
+    names = tuple(f"p{i}" for i in range(ROWS))
+    assert found("who", SHUFFLED, levels=names) == {"who": "unlike"}
+    assert found("ward", SHUFFLED // 2, levels=names) == {}
+
+
 def test_measurements_are_none_whatever_they_are_called() -> None:
     assert found("id", SHUFFLED + 0.5) == {}
     assert found("id", torch.where(SHUFFLED == 3, torch.nan, SHUFFLED)) == {}

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,10 @@ from PIL import Image
 
 from rightreasons import runs
 from rightreasons.core._errors import DataError, RecipeError
+from rightreasons.data import outline
+from rightreasons.data import read as read_data
 from rightreasons.recipes import draft, parse, read
+from rightreasons.runs import plan
 
 AWKWARD = "who,day,age,drink,crp,notes,ill\n" + "".join(
     f"p{i},2020-01-{1 + i % 28:02d},{20 + i % 50 if i else 'unknown'},{('beer', 'wine')[i % 2]},"
@@ -26,12 +30,10 @@ def table(tmp_path: Path) -> Path:
 def test_the_draft_of_an_awkward_table_trains(table: Path, tmp_path: Path) -> None:
     text = draft(table, target="ill", id="who", dates_since="2020-01-01")
     small = (
-        text.replace("epochs: 150", "epochs: 2")
-        .replace("splits: 10", "splits: 1")
-        .replace("patience: 30", "")
+        text.replace("epochs: 150", "epochs: 2").replace("splits: 2", "splits: 1").replace("patience: 30", "")
     )
-    (tmp_path / "people.yaml").write_text(small.replace("weights: [10, 100, 1000]", "weights: [10]")
-                                          .replace("weights: [0.1, 0.3, 1]", "weights: [1]"))  # fmt: skip
+    (tmp_path / "people.yaml").write_text(small.replace("weights: [0.02, 0.1]", "weights: [0.1]")
+                                          .replace("weights: [0.1, 0.5]", "weights: [1]"))  # fmt: skip
     run = runs.run(read(tmp_path / "people.yaml"), tmp_path / "run", workers=0)
     assert run.metrics()["features"] == ["day", "age", "drink", "crp"]
 
@@ -61,6 +63,16 @@ def test_numbers_that_are_names_are_no_features(table: Path) -> None:
     assert parse(draft(table, target="ill", drop=["who"], id="receipt_id")).data.id == "receipt_id"
 
 
+def test_a_second_identifier_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    rows = [f"{i},{526_301_100 + 17 * i * i},{i % 7},{('no', 'yes')[i % 3 == 0]}" for i in range(150)]
+    (tmp_path / "houses.csv").write_text("order,parcel,rooms,sold\n" + "\n".join(rows) + "\n")
+    text = draft(tmp_path / "houses.csv", target="sold")
+    assert (parse(text).data.id, parse(text).data.drop) == ("order", ["parcel"])
+    assert "- parcel # another one in each row, as names are; take it in again if it is measured" in text
+    outlined = outline(read_data(tmp_path / "houses.csv", target="sold"))
+    assert "another one in each row, as names are? Then leave it out: drop" in outlined
+
+
 def test_a_named_set_needs_nothing_said() -> None:
     text = draft("digits")
     assert text.startswith("# digits, as `rightreasons init` found it.")
@@ -73,8 +85,21 @@ def test_many_rows_take_fewer_epochs(tmp_path: Path) -> None:
     rows = torch.randn(50_000, generator=torch.Generator().manual_seed(0)).tolist()
     for count in (1000, 50_000):
         (tmp_path / "x.csv").write_text("x,y\n" + "".join(f"{x},{int(x > 0)}\n" for x in rows[:count]))
-        training = parse(draft(tmp_path / "x.csv", target="y")).training
-        assert training.epochs == (150 if count == 1000 else 34)
+        for long, many in ((False, 9), (True, 34)):
+            training = parse(draft(tmp_path / "x.csv", target="y", long=long)).training
+            assert training.epochs == (150 if count == 1000 else many)
+
+
+def test_a_first_recipe_is_short_and_its_weights_are_multiples_of_the_tasks_gradient(table: Path) -> None:
+    made = partial(draft, table, target="ill", id="who", dates_since="2020-01-01")
+    short, long = (parse(made(long=each)) for each in (False, True))
+    assert len(plan(short)) == 12
+    assert len(plan(long)) == 90
+    for recipe in (short, long):
+        schedules = {term.schedule.name for arm in recipe.arms for term in arm.terms}
+        assert schedules == {"auto"}
+        assert max(weight for arm in recipe.arms for weight in arm.weights) <= 1
+    assert "init --long" in made()
 
 
 def test_paths_are_relative_to_where_the_recipe_will_be(table: Path, tmp_path: Path) -> None:

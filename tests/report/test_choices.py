@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from rightreasons.report import _findings as findings
 from rightreasons.report._differences import _table, differences_figure, section_of
 from rightreasons.report._source import Source
 from rightreasons.report._style import looks
-from rightreasons.report._weights import section, weights_figure
+from rightreasons.report._weights import remarks, section, weights_figure
 from rightreasons.runs import RunDirectory
 
 
@@ -33,6 +34,32 @@ def test_a_failed_trial_leaves_a_gap(metrics: dict[str, Any]) -> None:
     weights["Plain"][1]["scores"] = [0.5, None]
     svg = weights_figure(metrics | {"weights": weights}, looks(list(weights), "Plain"), "accuracy")
     assert "0.1 (nan, taken" in svg
+
+
+def test_edges_of_what_was_tried_and_fits_of_nothing_are_said(metrics: dict[str, Any]) -> None:
+    weights = {
+        arm: [dict(trial) | {"flat": 0} for trial in trials] for arm, trials in metrics["weights"].items()
+    }
+    weights["Decay"][1]["flat"] = 2
+    arms = [
+        arm
+        | {"chosen": [chosen | {"trial": trial} for chosen, trial in zip(arm["chosen"], (0, 1), strict=True)]}
+        for arm in metrics["arms"]
+    ]
+    found = remarks(metrics | {"weights": weights, "arms": arms})
+    assert [line for line in found if line.startswith("Plain")] == []  # initialisations have no order
+    assert [line for line in found if line.startswith("Decay")] == [
+        "Decay: the smallest weight that was tried, 0.1, was taken on 1 of 2 splits; smaller ones may do better.",
+        "Decay: the largest weight that was tried, 1, was taken on 1 of 2 splits; larger ones may do better.",
+        "Decay: fits at the weight 1 say nearly the same of every row: the penalty leaves nothing of the network.",
+    ]
+
+
+def test_an_arm_that_learned_nothing_is_named_first_of_all(image_run: RunDirectory) -> None:
+    source = Source.of(image_run)
+    assert "it has learned nothing" not in str(findings.section(source))
+    source.metrics["arms"][1]["chosen"][0]["flat"] = True
+    assert "On 1 of 2 splits the fit that was taken says nearly the same" in str(findings.section(source))
 
 
 def test_nothing_to_choose_is_no_section(table_run: RunDirectory) -> None:

@@ -19,6 +19,7 @@ from rightreasons.runs import RunDirectory, plan, run
 from rightreasons.runs import _fit as fits
 from rightreasons.runs import _material as material
 from rightreasons.runs import _rows as rows
+from rightreasons.runs._fit import is_flat
 from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._terms import terms_of
 from tests.runs.cases import IMAGES, TABLE
@@ -358,3 +359,15 @@ def test_events_that_do_not_fit_on_the_disk_are_one_error(tmp_path: Path) -> Non
         pytest.raises(DataError, match="tensorboard/.* cannot be written"),
     ):
         trained(recipe, tmp_path)
+
+
+def test_a_fit_that_says_the_same_of_every_row_is_flat() -> None:
+    y = torch.tensor([0, 1, 2, 1])
+    near = torch.tensor([[1.0, 2.0, 3.0]]) + torch.arange(4)[:, None]  # all logits of a row raised alike
+    assert is_flat(near, y, tasks.MultiClass(3))
+    assert not is_flat(near + torch.eye(4)[:, :3], y, tasks.MultiClass(3))
+    assert not is_flat(torch.tensor([-3.0, -3.2, -3.0, -3.2]), y, tasks.Binary())  # though all are one class
+    prices = torch.tensor([1e6, 2e6, 3e6])
+    assert is_flat(torch.tensor([2e6, 2.001e6, 2e6]), prices, tasks.Regression())
+    assert not is_flat(prices, prices, tasks.Regression())
+    assert not is_flat(1e-6 * prices, 1e-6 * prices, tasks.Regression())

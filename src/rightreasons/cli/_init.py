@@ -28,6 +28,9 @@ def init(
     dates_since: options.DatesSince = None,
     separator: options.Separator = None,
     decimal: options.Decimal = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="Ten splits and three weights for an arm, instead of a first look.")
+    ] = False,
     output: Annotated[
         Path | None, options.output("FILE", "Default: beside the data, with the ending .yaml.")
     ] = None,
@@ -43,7 +46,10 @@ def init(
     text = recipes.draft(
         source, target=options.targets(target), event=event, id=id, group=group, split=split, drop=drop or (),
         size=size, labels=labels, background=background, dates_since=dates_since, separator=separator,
-        decimal=decimal, folder=to.parent,
+        decimal=decimal, folder=to.parent, long=long,
     )  # fmt: skip
     write_atomically(to, text)
+    dropped = recipes.parse(text).data.drop
+    if dropped:
+        typer.echo(f"Left out, with reasons in the recipe: {', '.join(dropped)}")
     typer.echo(f"Recipe: {to}\nNext: rightreasons train {to}")

@@ -9,13 +9,15 @@ from rightreasons.data._dataset import DataSet
 
 _NAMED = re.compile(r"(?i:(?:^|[\W_])(?:id|identifier))$|[a-z]I[dD]$")
 _FEWEST = 20  # rows; among fewer, whole numbers are all different by chance
+_MANY = 100  # rows; among as many, measurements in whole numbers repeat themselves
 
 
-def identifiers(data: DataSet) -> dict[str, Literal["id", "group"]]:
-    """Columns of numbers that name rows ("id"), or what rows belong to ("group").
+def identifiers(data: DataSet) -> dict[str, Literal["id", "group", "unlike"]]:
+    """Columns of numbers that name rows ("id"), or what rows belong to ("group"), or may well name rows ("unlike").
 
     Those that count the rows, in any order, and whole numbers in columns called "id", "patient_id" or alike.
-    A column is of rows if its numbers are all different; a group for each row does no harm.
+    A column is of rows if its numbers are all different; a group for each row does no harm. What is another whole
+    number in each of 100 rows or more, or another category in each row, is seldom measured: it is "unlike".
 
     Cost: a sort of each column of whole numbers.
 
@@ -25,19 +27,24 @@ def identifiers(data: DataSet) -> dict[str, Literal["id", "group"]]:
     >>> identifiers(DataSet("visits", x, x[:, 0], columns=(Column("number"), Column("patient_id"))))
     {'number': 'id', 'patient_id': 'group'}
     """
-    found: dict[str, Literal["id", "group"]] = {}
+    found: dict[str, Literal["id", "group", "unlike"]] = {}
     if len(data) < _FEWEST:
         return found
     for i, column in enumerate(data.columns):
         values = data.x[:, i].double()
-        if column.levels or not _whole(values):
+        if not _whole(values):
             continue
         steps = values.sort().values.diff()
         different = bool((steps > 0).all())
-        if bool((steps == 1).all()) or (different and _NAMED.search(column.name)):
+        if column.levels:
+            if different:
+                found[column.name] = "unlike"
+        elif bool((steps == 1).all()) or (different and _NAMED.search(column.name)):
             found[column.name] = "id"
         elif _NAMED.search(column.name):
             found[column.name] = "group"
+        elif different and len(data) >= _MANY:
+            found[column.name] = "unlike"
     return found
 
 

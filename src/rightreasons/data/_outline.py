@@ -11,6 +11,7 @@ _IDENTIFIER = {
     None: "",
     "id": ", names rows? Then say so: id",
     "group": ", names what rows belong to? Then say so: group",
+    "unlike": ", another one in each row, as names are? Then leave it out: drop",
 }
 
 

@@ -13,8 +13,15 @@ from rightreasons.data import ColumnsError, NotNumbersError
 from rightreasons.recipes._yaml import dump
 
 _SMALL = 2000  # training rows up to which an epoch is one step
-_STEPS = 4000  # of a fit, about: on many rows fewer epochs do
+_STEPS = {False: 1000, True: 4000}  # of a fit, about: on many rows fewer epochs do
 _NAMELESS = "Unnamed: "  # as pandas calls a column whose header is empty
+_SPLITS = {False: 2, True: 10}
+_TESTED = {
+    False: "a first look; ten (init --long) are needed to test differences",
+    True: "ten, so that differences are tested",
+}
+_WEIGHTS = {False: "[0.1, 0.5]", True: "[0.1, 0.3, 1]"}
+_SHRINKING = {False: "[0.02, 0.1]", True: "[0.01, 0.03, 0.1]"}  # L1 of weights leaves nothing from .3 on
 _FEW_TEXTS = 3  # different ones among numbers that may stand for no value
 
 
@@ -27,29 +34,26 @@ class _Kind:
     epochs: int
     belief: str
     prior: str
-    weights: str
     attribution: str = "{name: expected_gradients, samples: 1}"
     explain: tuple[str, ...] = ()
 
 
 _TABLE = _Kind(
     "{name: mlp, hidden: [64, 32]}", None, 150,
-    "few columns matter: the Gini coefficient of the mean attributions is raised", "gini", "[0.1, 0.3, 1]",
+    "few columns matter: the Gini coefficient of the mean attributions is raised", "gini",
 )  # fmt: skip
 _IMAGES = _Kind(
     "{name: cnn, channels: [16, 32], hidden: 64}", 64, 20,
     "neighbouring pixels matter alike: the total variation of each map is penalised", "total_variation",
-    "[0.0001, 0.001, 0.01]",
 )  # fmt: skip
 _SEQUENCE = _Kind(
     "{name: gru, hidden: 32}", 64, 20,
     "neighbours along the sequence matter alike: the total variation of each map is penalised", "total_variation",
-    "[0.0001, 0.001, 0.01]",
 )  # fmt: skip
 _WORDS = _Kind(
     "{name: transformer, width: 32, heads: 4, layers: 1}", 64, 10,
     "few words of a text matter: the Gini coefficient of each map is raised", "{name: gini, level: sample}",
-    "[0.01, 0.1, 1]", "{name: integrated_gradients, at: positions.embedding, steps: 4}",
+    "{name: integrated_gradients, at: positions.embedding, steps: 4}",
     ("explain: # words have no gradient, their embeddings have",
      "  attribution: {name: integrated_gradients, at: positions.embedding, steps: 32}", ""),
 )  # fmt: skip
@@ -71,6 +75,7 @@ def draft(
     separator: str | None = None,
     decimal: str | None = None,
     folder: str | Path | None = None,
+    long: bool = False,
 ) -> str:
     """A recipe, as YAML with comments, for a file, a folder or a named set.
 
@@ -92,6 +97,8 @@ def draft(
         separator: what columns of a CSV end at.
         decimal: what decimals in a CSV begin with.
         folder: that the recipe will be in, which its paths are relative to; None: that of the data.
+        long: ten splits and three weights for an arm, so that differences are tested, instead of a first look with two
+            splits and two weights.
 
     Returns: the recipe's text.
 
@@ -106,7 +113,7 @@ def draft(
             raise DataError(
                 f"{next(iter(options), 'drop')} is for files of your own; the set {path} is read as it is."
             )
-        return _text(str(path), data.load(str(path)), [f"  name: {path}"])
+        return _text(str(path), data.load(str(path)), [f"  name: {path}"], long)
     columns = _Columns(dict.fromkeys(drop, "you asked for it"), {})
     try:
         found = data.read(path, **options, **columns.options())
@@ -129,7 +136,7 @@ def draft(
         *(f"  {key}: {_yaml(value)}{_MEANING.get(key, '')}" for key, value in options.items()),
         *(columns.lines() if "drop" in data.options(path) else []),
     ]
-    return _text(where, found, reading)
+    return _text(where, found, reading, long)
 
 
 def _identifiers(path: str | Path, found: data.DataSet) -> dict[str, Any]:
@@ -161,7 +168,9 @@ class _Columns:
         """Fields `id` and `group` where nothing is said yet; further columns that name something are left out."""
         found: dict[str, str] = {}
         for name, field in names.items():
-            if name.startswith(_NAMELESS):
+            if field == "unlike":
+                self.drop[name] = "another one in each row, as names are; take it in again if it is measured"
+            elif name.startswith(_NAMELESS):
                 self.drop[name] = "a column without a name that numbers the rows"
             elif field in options or field in found:
                 self.drop[name] = "its numbers are names"
@@ -194,12 +203,13 @@ _MEANING = {
 }
 
 
-def _text(source: str, found: data.DataSet, reading: Sequence[str]) -> str:
+def _text(source: str, found: data.DataSet, reading: Sequence[str], long: bool) -> str:
     kind = _kind(found)
     rows = 0.6 * len(found)
     large = rows > _SMALL and found.labels != data.SURVIVAL
     batch = kind.batch_size or (256 if large else None)
-    epochs = min(kind.epochs, max(5, round(_STEPS * (batch or rows) / rows)))
+    most = kind.epochs if long or kind is _TABLE else kind.epochs // 2
+    epochs = min(most, max(5, round(_STEPS[long] * (batch or rows) / rows)))
     lines = [
         f"# {source}, as `rightreasons init` found it. Change what you know better, then:",
         "#   rightreasons train THIS_FILE",
@@ -209,7 +219,7 @@ def _text(source: str, found: data.DataSet, reading: Sequence[str]) -> str:
         "data:",
         *reading,
         *(f"  # {line}" for line in data.outline(found).splitlines()[1:2]),
-        *_split_lines(found),
+        *_split_lines(found, long),
         "",
         f"model: {kind.model} # or cnn, resnet, gru, transformer, or module:factory for a network of your own",
         "",
@@ -221,16 +231,17 @@ def _text(source: str, found: data.DataSet, reading: Sequence[str]) -> str:
         f"  patience: {max(10, epochs // 5)} # epochs without a better validation score before stopping",
         "",
         "# Each arm gets as many trials on each split: arms without weights start from as many initialisations.",
+        "# schedule: auto - weights are multiples of the task's gradient, measured at the first step.",
         "arms:",
         "  - name: Unregularised",
         "  - name: L1 of weights",
         "    description: A control that knows nothing of attributions.",
-        "    terms: [{regulariser: weight_l1}]",
-        "    weights: [10, 100, 1000]",
+        "    terms: [{regulariser: weight_l1, schedule: auto}]",
+        f"    weights: {_SHRINKING[long]}",
         "  - name: Belief",
         f"    description: {kind.belief[0].upper()}{kind.belief[1:].replace(': ', ' - ')}.",
-        f"    terms: [{{prior: {kind.prior}, attribution: {kind.attribution}}}]",
-        f"    weights: {kind.weights}",
+        f"    terms: [{{prior: {kind.prior}, attribution: {kind.attribution}, schedule: auto}}]",
+        f"    weights: {_WEIGHTS[long]}",
         "",
         *kind.explain,
         "select: best # or {largest_within: 0.01}: the strongest prior within .01 of the best validation score",
@@ -250,11 +261,11 @@ def _kind(found: data.DataSet) -> _Kind:
     return _IMAGES if found.x.ndim == 4 else _SEQUENCE
 
 
-def _split_lines(found: data.DataSet) -> list[str]:
+def _split_lines(found: data.DataSet, long: bool) -> list[str]:
     if found.parts:
         named = "validation" in found.parts
         return [
-            f"  splits: {1 if named else 10} # the test rows are those that the data name",
+            f"  splits: {1 if named else _SPLITS[long]} # the test rows are those that the data name",
             *(
                 []
                 if named
@@ -262,7 +273,7 @@ def _split_lines(found: data.DataSet) -> list[str]:
             ),
         ]
     return [
-        "  splits: 10 # random, repeated; below ten there is no test of differences",
+        f"  splits: {_SPLITS[long]} # random, repeated; {_TESTED[long]}",
         "  train: 0.6",
         "  validation: 0.2 # weights and epochs are chosen on these",
         "  test: 0.2",

@@ -25,6 +25,11 @@ def section(source: Source) -> Section:
 def _entry(arm: Mapping[str, Any], source: Source) -> dict[str, Any]:
     described = next(each for each in source.recipe.arms if each.name == arm["name"])
     lines = _verdicts(arm, source)
+    flat = sum(chosen.get("flat", False) for chosen in arm["chosen"])
+    if flat:
+        where = f"On {flat} of {source.metrics['splits']} splits"
+        text = f"{where} the fit that was taken says nearly the same of every row: it has learned nothing."
+        lines.append({"verdict": "", "text": text})
     if arm["failed"]:
         lines.append({"verdict": "", "text": f"{arm['failed']} of its {arm['fits']} fits failed."})
     return {

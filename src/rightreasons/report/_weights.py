@@ -26,8 +26,32 @@ def section(source: Source) -> Section | None:
                 "trial that was taken; the thick line is the mean over splits. The dashed line is the mean of "
                 f"{source.metrics['reference']}. 3× means: taken on three splits.",
             ),
+            *(Text(line, note=True) for line in remarks(source.metrics)),
         ],
     )
+
+
+def remarks(metrics: Mapping[str, Any]) -> list[str]:
+    """What to change: weights at the edge of what was tried, and fits that have learned nothing."""
+    found = []
+    for arm in metrics["arms"]:
+        trials = metrics["weights"][arm["name"]]
+        of = f"of {metrics['splits']} splits"
+        taken = [chosen["trial"] for chosen in arm["chosen"]]
+        if trials[0]["weight"] is not None and len(trials) > 1:
+            for place, edge, more in ((0, "smallest", "smaller"), (len(trials) - 1, "largest", "larger")):
+                if place in taken:
+                    found.append(
+                        f"{arm['name']}: the {edge} weight that was tried, {trials[place]['weight']:g}, was taken on "
+                        f"{taken.count(place)} {of}; {more} ones may do better."
+                    )
+        flat = [f"{t['weight']:g}" for t in trials if t.get("flat") and t["weight"] is not None]
+        if flat:
+            found.append(
+                f"{arm['name']}: fits at the weight{'s' * (len(flat) > 1)} {', '.join(flat)} say nearly the same of "
+                "every row: the penalty leaves nothing of the network."
+            )
+    return found
 
 
 def _rule(source: Source) -> str:

@@ -49,8 +49,10 @@ def train(recipe: Recipe, fit: Fit, run: RunDirectory, devices: int = 1, rank: i
         if rank > 0:
             return True
         run.manifest.write(run.model_file(fit.id), to_safetensors(model))
-        validation = judge(model, task, parts.validation.x, parts.validation.y)
-        result |= {"status": "ok", "validation": validation, **trained}
+        outputs = outputs_of(model, parts.validation.x)
+        validation = task.metrics(outputs, parts.validation.y)
+        flat = is_flat(outputs, parts.validation.y, task)
+        result |= {"status": "ok", "validation": validation, "flat": flat, **trained}
     run.manifest.write(run.result_file(fit.id), to_json(result, indent=None))
     shutil.rmtree(checkpoints, ignore_errors=True)
     return result["status"] == "ok"
@@ -64,6 +66,22 @@ def arm_of(recipe: Recipe, name: str) -> Arm:
 def judge(model: nn.Module, task: tasks.Task, x: Tensor, y: Tensor) -> dict[str, float]:
     """The task's metrics on these rows, in eval mode."""
     return task.metrics(outputs_of(model, x), y)
+
+
+def is_flat(outputs: Tensor, y: Tensor, task: tasks.Task) -> bool:
+    """Whether a network says nearly the same of every row, as one that a penalty has shrunk to nothing does.
+
+    Then no output, of classes relative to the others, has a standard deviation of .05 (of a regression: of .01 times
+    that of the labels).
+
+    >>> is_flat(torch.tensor([2.0, 2.01]), torch.tensor([0, 1]), tasks.Binary())
+    True
+    """
+    z = outputs.double().reshape(len(outputs), -1)
+    if isinstance(task, tasks.MultiClass):
+        z = z - z.mean(1, keepdim=True)
+    least = 0.01 * float(y.double().std(correction=0)) if isinstance(task, tasks.Regression) else 0.05
+    return bool(z.std(0, correction=0).max() < least)
 
 
 @torch.no_grad()

@@ -102,7 +102,11 @@ def _arm(
         "name": name,
         "chosen": [
             {key: each[key] for key in ("id", "split", "trial", "weight", "best_epoch")}
-            | {"validation": each["validation"][headline], "key": each.get("key")}
+            | {
+                "validation": each["validation"][headline],
+                "key": each.get("key"),
+                "flat": each.get("flat", False),
+            }
             for each in taken
         ],
         "learned": [each["learned"] for each in taken] if "learned" in taken[0] else None,
@@ -170,6 +174,7 @@ def _weight_curves(
                     "mean": _mean(done) if done else None,
                     "scores": scores,
                     "failed": sum(r["status"] != "ok" for r in own),
+                    "flat": sum(r.get("flat", False) for r in own),
                 }
             )
     return curves
