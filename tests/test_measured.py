@@ -72,6 +72,12 @@ def test_explaining_ten_times_the_rows_needs_the_memory_of_one() -> None:
         assert many < 1.05 * few
 
 
+def test_very_many_columns_take_seconds() -> None:
+    for found in read("wide")["results"]:
+        assert found["read_seconds"] + found["scaled_seconds"] < 20
+        assert found["peak_mb"] < 250 + 4 * found["dense_mb"]
+
+
 def read(name: str) -> dict[str, Any]:
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from rightreasons.core import _memory as memory
+from rightreasons.core._errors import InputError
 
 
 def failing_above(most: int, error: Exception, calls: list[int]):
@@ -98,3 +99,15 @@ def test_free_memory_is_what_system_and_limits_leave(tmp_path: Path) -> None:
     assert memory._under_limit(tmp_path) == 15
     free = memory.free_bytes(torch.device("cpu"))
     assert free is None or free > 0
+
+
+def test_running_out_is_one_line_and_other_errors_pass() -> None:
+    @memory.within_memory("the job", "Take less.")
+    def job(error: Exception) -> None:
+        raise error
+
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")):
+        with pytest.raises(InputError, match=r"^the job needs more memory than there is\. Take less\.$"):
+            job(error)
+    with pytest.raises(RuntimeError, match="shapes"):
+        job(RuntimeError("shapes cannot be multiplied"))

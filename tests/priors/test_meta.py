@@ -144,7 +144,7 @@ def test_texts_of_which_there_are_too_many():
         (
             {"categorical": "a"},
             InputError,
-            r"categorical is a list of columns; got the text 'a'. Say \['a'\]",
+            r"categorical is a list of names; got the text 'a'. Say \['a'\]",
         ),
         ({"names": ["tp53", "KRAS", "MYC", "EGFR"]}, InputError, "did 'tp53' mean 'TP53'"),
         ({"names": ["TP53 ", "KRAS", "MYC", "EGFR"]}, InputError, "did 'TP53 ' mean 'TP53'"),

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rightreasons.core._errors import DataError, RecipeError
+from rightreasons.core._errors import DataError, InputError, RecipeError
 from rightreasons.recipes import parse
-from rightreasons.runs import Progress, RunDirectory, plan, run
+from rightreasons.runs import Progress, RunDirectory, _runner, plan, run
 from rightreasons.runs._material import resolve
 from tests.runs.cases import IMAGES, TABLE, images
 
@@ -256,3 +256,12 @@ def test_a_fit_killed_in_the_middle_goes_on_to_the_same_weights_bit_by_bit(tmp_p
     assert len(history) == 60
     assert history[:4] == seconds[:4]  # these epochs were not repeated
     assert not list(tmp_path.glob("run/checkpoints/*"))
+
+
+def test_a_run_without_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        torch.empty(2**60)
+
+    monkeypatch.setattr(_runner, "rehearse", fails)
+    with pytest.raises(InputError, match="this run needs more memory than there is. Take a smaller network"):
+        run(parse(TABLE), tmp_path, workers=0)

@@ -1,13 +1,14 @@
 """How many model rows fit into memory at once, and what to do when they did not."""
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from rightreasons.core._errors import InputError
 from rightreasons.core._function import rows_at_once
 
 T = TypeVar("T")
@@ -91,6 +92,25 @@ def backing_off(call: Callable[[int], T], chunk: int) -> tuple[T, int]:
         chunk //= 2  # outside the handler: the error holds what filled the memory
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+@contextmanager
+def within_memory(what: str, remedy: str) -> Iterator[None]:
+    """Have running out of memory inside said in one line; also as a decorator.
+
+    Raises: InputError instead of what Python or torch raise.
+
+    >>> with within_memory("the run", "Take fewer rows."):
+    ...     raise MemoryError
+    Traceback (most recent call last):
+    rightreasons.core._errors.InputError: the run needs more memory than there is. Take fewer rows.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise InputError(f"{what} needs more memory than there is. {remedy}") from error
 
 
 def out_of_memory(error: BaseException) -> bool:

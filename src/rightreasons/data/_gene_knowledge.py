@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from rightreasons.core._closest import names_in
 from rightreasons.core._errors import DataError
 from rightreasons.core._text import text_of
 from rightreasons.data._fetch import RemoteFile, data_folder, download, find_files
@@ -47,6 +48,7 @@ def gene_annotation(symbols: Sequence[str], folder: Path | None = None) -> dict[
 
     Raises: DataError with the shell lines that put the file there, or if it is not that data base.
     """
+    symbols = names_in("symbols", symbols)
     with closing(_annotation(folder)) as db:
         ids = _ids(db, symbols)
         table: dict[str, list[Any]] = {}
@@ -70,6 +72,7 @@ def reactome(symbols: Sequence[str], folder: Path | None = None) -> dict[str, tu
 
     Raises: DataError if a file is missing and cannot be downloaded, or is not what it should be.
     """
+    symbols = names_in("symbols", symbols)
     home = (folder or data_folder()) / "genes"
     wheel = download([PATHWAYS], home)[PATHWAYS.name]
     try:

@@ -156,7 +156,9 @@ class Preprocessing:
             values = _numbers(data, [where[k] for k in block])
             missing = values.isnan()
             filled = torch.where(missing, values.new_tensor([each.fill for each in columns]), values)
-            x[:, first] = _standard(filled, columns, 0).float()
+            scaled = _standard(filled, columns, 0).float()
+            _require_single(scaled, columns)
+            x[:, first] = scaled
             marked = [i for i, each in enumerate(columns) if each.indicator]
             x[:, [first[i] + 1 for i in marked]] = _standard(
                 missing[:, marked].double(), [columns[i] for i in marked], 1
@@ -166,7 +168,6 @@ class Preprocessing:
                 values = _translated(data, where[k], fitted, unseen)
                 for i, feature in enumerate(_expand(values, fitted).unbind(1)):
                     x[:, starts[k] + i] = _standard(feature[:, None], [fitted], i)[:, 0]
-        _require_single(x, self._features)
         return replace(data, x=x, columns=self._features)
 
     @cached_property
@@ -353,7 +354,7 @@ def _require_kind(column: Column, fitted: FittedColumn) -> None:
         )
 
 
-def _require_single(x: Tensor, columns: Sequence[Column]) -> None:
+def _require_single(x: Tensor, columns: Sequence[Column | FittedColumn]) -> None:
     """Refuse what is beyond single precision."""
     for i in (~x.isfinite()).any(0).nonzero().flatten()[:1].tolist():
         row = int((~x[:, i].isfinite()).nonzero()[0])

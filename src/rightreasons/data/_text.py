@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError
 from rightreasons.data._dataset import Column, DataSet
 
@@ -66,6 +66,7 @@ def bag_of_words(data: DataSet, words: Sequence[str]) -> DataSet:
         raise DataError(
             f"{data.name!r} has no vocabulary: it is no text. Pass data such as load('film-reviews')."
         )
+    words = names_in("words", words)
     number = {word: i for i, word in enumerate(data.vocabulary)}
     kept = [word for word in words if word in number]
     if not kept:

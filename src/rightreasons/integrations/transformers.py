@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from rightreasons.attribution import Attribution, Gradient, IntegratedGradients, SmoothGrad
+from rightreasons.core._closest import names_in
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import explaining
 from rightreasons.core._score import Target
@@ -132,6 +133,7 @@ def explain_texts(
     for name, value, known in (("special", special, Special), ("reduce", reduce or "sum", Reduce)):
         if value not in get_args(known):
             raise InputError(f"{name} must be one of {', '.join(get_args(known))}; got {value!r}.")
+    texts = names_in("texts", texts)
     encoded = _encoded(tokenizer, texts, most_tokens, next(model.parameters()).device)
     ids, kept = encoded.pop("input_ids"), encoded["attention_mask"].bool()
     network = Logits(model)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import InputError, MissingExtraError
 from rightreasons.core._foreign import reading
 
@@ -41,6 +41,7 @@ def load_weights(model: nn.Module, path: str | Path, skip: Sequence[str] = ()) -
     ...     load_weights(other, Path(folder) / "w.safetensors", skip=["bias"])
     ('bias',)
     """
+    skip = names_in("skip", skip)
     stored = {name: value for name, value in _read(Path(path)).items() if not _matches(name, skip)}
     wanted = {name: value for name, value in model.state_dict().items() if not _matches(name, skip)}
     missing = sorted(set(wanted) - set(stored))
@@ -75,6 +76,7 @@ def freeze(model: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
     >>> freeze(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)), ["0"])
     ('0.weight', '0.bias')
     """
+    names = names_in("names", names)
     parameters = dict(model.named_parameters())
     for name in names:
         if not any(_matches(each, [name]) for each in parameters):

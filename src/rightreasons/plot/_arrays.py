@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from rightreasons.core._closest import names_in
 from rightreasons.core._errors import InputError, ShapeError
 
 
@@ -38,6 +39,8 @@ def names_of(names: Sequence[str], count: int, what: str) -> list[str]:
 
     Raises: ShapeError if there are more or fewer.
     """
+    if isinstance(names, str):
+        names = names_in(what, names)
     if len(names) != count:
         raise ShapeError(f"{len(names)} {what} for {count} to be named: pass one for each.")
     return [str(name) for name in names]

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.attribution import IntegratedGradients
+from rightreasons.core._closest import names_in
 from rightreasons.core._errors import InputError
 from rightreasons.core._inputs import as_tuple
 from rightreasons.priors._learned import Constant, LearnedPrior
@@ -127,6 +128,7 @@ def explain_importance(
         InputError: fewer than one reference, or a name that is no feature's.
     """
     meta = prior.meta.detach()
+    features = None if features is None else names_in("features", features)
     known = {name: i for i, name in enumerate(prior.meta_features.features)}
     unknown = [name for name in features or () if name not in known]
     if unknown:

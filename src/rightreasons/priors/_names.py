@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rightreasons.core._closest import names_in, repeats
 from rightreasons.core._errors import InputError, ShapeError
 
 SHOWN = 3
@@ -117,10 +118,9 @@ def as_names(what: str, names: Any) -> tuple[str, ...]:
 
 def refuse_repeated(what: str, names: Sequence[str]) -> None:
     """Raise an InputError if a name occurs twice."""
-    if len(set(names)) == len(names):
+    repeated = repeats(names)
+    if not repeated:
         return
-    seen: set[str] = set()
-    repeated = list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))
     raise InputError(
         f"{what} must have different names; {len(repeated)} occur more than once{like(repeated)}. Which row belongs "
         "to which feature would not be certain. Keep one of each."
@@ -129,11 +129,7 @@ def refuse_repeated(what: str, names: Sequence[str]) -> None:
 
 def refuse_unknown(categorical: Collection[str], columns: Mapping[str, Any]) -> None:
     """Raise an InputError unless these are names of columns."""
-    if isinstance(categorical, str):
-        raise InputError(
-            f"categorical is a list of columns; got the text {categorical!r}. Say [{categorical!r}]."
-        )
-    unknown = [name for name in categorical if name not in columns]
+    unknown = [name for name in names_in("categorical", categorical) if name not in columns]
     if unknown:
         raise InputError(
             f"categorical names no column{like(unknown, list(columns))}. Columns: {list(columns)}."

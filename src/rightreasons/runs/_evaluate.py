@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any, Literal
 
 from rightreasons import data
+from rightreasons.core._memory import within_memory
 from rightreasons.runs._files import RunDirectory
 from rightreasons.runs._load import Trained, load
 
@@ -13,6 +14,7 @@ Table = dict[str, list[Any]]
 _NO_METRICS = ("arm", "split", "of", "rows", "seen")
 
 
+@within_memory("evaluating", "Evaluate a part of the rows at a time.")
 def evaluate(
     run: str | Path,
     source: str | Path | data.DataSet,

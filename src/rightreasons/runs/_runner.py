@@ -15,6 +15,7 @@ from typing import Any
 
 from rightreasons.core._disk import only_writer
 from rightreasons.core._errors import DataError, RecipeError
+from rightreasons.core._memory import within_memory
 from rightreasons.recipes import Recipe, to_yaml
 from rightreasons.runs import _material as material
 from rightreasons.runs._choose import choose
@@ -55,6 +56,10 @@ class Progress:
 Listener = Callable[[Progress], None]
 
 
+@within_memory(
+    "this run",
+    "Take a smaller network or training.batch_size, the engine recompute, or fewer worker processes (--workers 1).",
+)
 def run(
     recipe: Recipe,
     directory: str | Path,
@@ -81,6 +86,7 @@ def run(
 
     Raises:
         RecipeError: an arm that cannot run, found before anything is trained.
+        InputError: memory ran out.
         DataError: the directory cannot be written or holds finished results of other data, a process died, or every
             trial of an arm failed.
     """

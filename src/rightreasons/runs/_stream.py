@@ -13,6 +13,7 @@ import torch
 
 from rightreasons.core._disk import only_writer
 from rightreasons.core._errors import InputError, RightReasonsError
+from rightreasons.core._memory import within_memory
 from rightreasons.runs._explain import Job, Work
 from rightreasons.runs._processes import begin, interrupts_held
 from rightreasons.runs._store import MapStore
@@ -30,6 +31,7 @@ class Streamed:
     found: int
 
 
+@within_memory("explaining", "Take a smaller chunk (--chunk), fewer rows at a time, or fewer devices.")
 def explain(
     job: Job,
     output: str | Path,
@@ -54,7 +56,7 @@ def explain(
     Returns: where the maps are.
 
     Raises:
-        InputError: what is asked cannot be done.
+        InputError: what is asked cannot be done, or memory ran out with a chunk of one row.
         DataError: a source that cannot be read, or a place that holds other maps or that another process writes to.
         MissingExtraError: zarr is not installed.
     """
