@@ -48,6 +48,15 @@ def test_without_a_target_folders_are_the_classes(folder: Path) -> None:
     assert (data.y.tolist(), data.classes, data.clusters) == ([1, 0], ("x", "y"), ("p2", "p1"))
 
 
+def test_without_a_target_every_image_is_in_the_folder_of_a_class(folder: Path) -> None:
+    (folder / "y" / "z" / "3.png").rename(folder / "y" / "3.png")
+    (folder / "more").mkdir()
+    Image.new("L", (6, 4)).save(folder / "more" / "4.png")
+    (folder / "labels.csv").write_text("file,patient\ny/../more/4.png,p2\nx/1.png,p1\n")
+    with pytest.raises(DataError, match=r"4.png, which is in the folder of no class. Say .*target=COLUMN"):
+        read(folder, labels="labels.csv", group="patient")
+
+
 def test_several_images_of_a_patient_stay_on_one_side(tmp_path: Path) -> None:
     lines = ["file,y,patient"]
     for i in range(60):
@@ -80,6 +89,7 @@ def test_several_images_of_a_patient_stay_on_one_side(tmp_path: Path) -> None:
         ),
         ("file,y\nx/9.png,0\nx/1.png,1\n", {}, r"names the image 'x/9.png' in row 1, and there is no file"),
         ("file,y\nx/1.png,0\nx/1.png,1\n", {}, r"must name one row, but 'x/1.png' names rows 1 and 2"),
+        ("file,y\nx/1.png,0\nx/../x/1.png,1\n", {}, r"names the image .*1.png in row 1 and in row 2"),
         ("file,y\nx/1.png,0\nx/2.png\n", {}, r"cannot be read as CSV: line 3 has 1 cells, and the header 2"),
         (
             "file,y\nx/1.png,0,5\nx/2.png,1,5\n",

@@ -81,6 +81,12 @@ def _rows(path: Path, asked: Asked) -> tuple[list[Path], dict[str, Any]]:
     files, fields = listed(path, asked)
     if not asked.targets:
         known = {each[0]: each for each in _found(path)}
+        for file in files:
+            if file not in known:
+                raise DataError(
+                    f"{path / asked.labels} names {file}, which is in the folder of no class. Say which column is the "
+                    "label: target=COLUMN (--target)."
+                )
         fields = _in_folders(path, [known[file] for file in files], asked) | fields
     return files, fields
 

@@ -35,7 +35,12 @@ def listed(path: Path, asked: Asked) -> tuple[list[Path], dict[str, Any]]:
     if asked.targets:
         fields |= read_labels(frame, table, asked)
     files = [path / name for name in fields["ids"]]
+    first: dict[Path, int] = {}
     for row, file in enumerate(files, start=1):
+        if first.setdefault(file.resolve(), row) != row:
+            raise DataError(
+                f"{table} names the image {file} in row {first[file.resolve()]} and in row {row}. Remove one."
+            )
         if not file.is_file():
             raise DataError(
                 f"{table} names the image {fields['ids'][row - 1]!r} in row {row}, and there is no file {file}. Names "
