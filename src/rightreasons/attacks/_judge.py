@@ -72,7 +72,7 @@ class Judge:
             labels.of(index).target,
             generator=torch.Generator().manual_seed(self.seed),
             chunk=self.chunk,
-            model_kwargs=self.rows.of(index),
+            model_kwargs=self.rows.for_method(self.attribution, index),
         )
         return _one_tensor(maps, self.attribution, len(x)).detach()
 
@@ -86,7 +86,7 @@ class Judge:
                 labels.of(index).target,
                 generator=self._fresh,
                 create_graph=True,
-                model_kwargs=self.rows.of(index),
+                model_kwargs=self.rows.for_method(self.direction, index),
             )
         maps = _one_tensor(maps, self.direction, len(x))
         if not maps.requires_grad:

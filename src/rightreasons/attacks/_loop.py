@@ -14,12 +14,13 @@ from torch import Tensor
 
 from rightreasons.attacks._ball import Ball, Search, row_generators
 from rightreasons.attacks._judge import Judge
-from rightreasons.attacks._predictions import Counter, Labels, Rows, predict
+from rightreasons.attacks._predictions import Counter, Labels, Rows, first_outputs
 from rightreasons.attacks._result import AttackEvaluations, AttributionAttackResult, Status
 from rightreasons.attribution._attribution import positive
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
+from rightreasons.core._keywords import keywords
 from rightreasons.core._smooth import Smoothing, Softplus, surrogate
 from rightreasons.metrics import Reduce, channel_sum
 
@@ -100,7 +101,7 @@ class AttributionAttack(Search, ABC):
             generator: CPU generator of starts and draws; None advances the global one.
             chunk: most rows x restarts searched at once, and model rows in one forward pass of the judged maps; None:
                 all.
-            model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
+            model_kwargs: passed to the model; as for an attribution.
 
         Raises:
             InputError, ShapeError, TargetError: what was passed cannot be used.
@@ -134,7 +135,7 @@ def search(
 ) -> AttributionAttackResult:
     """As `AttributionAttack.__call__`; `aimless` replaces every direction by a random one."""
     positive("chunk", chunk)
-    ball, rows = attack.ball(x), Rows(model_kwargs, len(x))
+    ball = attack.ball(x)
     generators = row_generators(len(x) + 1, generator)
     counters = tuple(Counter() for _ in AttackEvaluations._fields)
     smoothing = None if attack.surrogate is None else attack.surrogate.smoothing()
@@ -148,7 +149,7 @@ def search(
             direction=attribution if direction is None else direction,
             seed=int(generators.pop().initial_seed()),
             chunk=chunk,
-            rows=rows,
+            rows=Rows(keywords(network, (ball.x,), model_kwargs), len(x)),
         )
         found = _Found.start(attack, ball, judge, y, aimless)
         size = max(1, chunk // attack.restarts) if chunk else len(x)
@@ -180,7 +181,7 @@ class _Found:
     @staticmethod
     def start(attack: AttributionAttack, ball: Ball, judge: Judge, y: Tensor, aimless: bool) -> "_Found":
         everything = torch.arange(len(ball.x), device=ball.x.device)
-        outputs = predict(judge.predictor, ball.x, judge.rows, everything, judge.chunk)
+        outputs = first_outputs(judge.predictor, ball.x, judge.rows, judge.chunk)
         labels = Labels.checked(y, outputs, len(ball.x))
         clean = judge.maps(ball.x, labels, everything)
         goal = attack.goal(clean)

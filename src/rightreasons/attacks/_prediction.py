@@ -11,11 +11,12 @@ from torch import Tensor
 from rightreasons.attacks._ball import Ball, Bounds, Search, row_generators
 from rightreasons.attacks._losses import Loss, row_losses
 from rightreasons.attacks._norms import Linf, Norm
-from rightreasons.attacks._predictions import Counter, Labels, Rows, predict
+from rightreasons.attacks._predictions import Counter, Labels, Rows, first_outputs
 from rightreasons.attribution._attribution import positive
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
+from rightreasons.core._keywords import keywords
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,15 +116,16 @@ class PGD(Search):
             y: labels; with `targeted`, those to reach.
             generator: CPU generator of the random starts; None advances the global one.
             chunk: most model rows in one forward pass; None: all rows and restarts at once.
-            model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
+            model_kwargs: passed to the model; as for an attribution.
         """
         positive("chunk", chunk)
-        ball, rows = self.ball(x), Rows(model_kwargs, len(x))
+        ball = self.ball(x)
         counter, generators = Counter(), row_generators(len(x), generator)
         with explaining(model, second_order=False) as network:
+            rows = Rows(keywords(network, (ball.x,), model_kwargs), len(x))
             network = counter.watch(network)
             everything = torch.arange(len(x), device=x.device)
-            outputs = predict(network, ball.x, rows, everything, chunk)
+            outputs = first_outputs(network, ball.x, rows, chunk)
             labels = Labels.checked(y, outputs, len(x))
             step = max(1, chunk // self.restarts) if chunk else len(x)
             parts = [

@@ -1,6 +1,6 @@
 """What a model predicts and whether a label is kept: shared by attacks on predictions and on attributions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -9,29 +9,35 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
+from rightreasons.attribution._attribution import Attribution
 from rightreasons.core._around import around
 from rightreasons.core._errors import TargetError
 from rightreasons.core._guard import Model
+from rightreasons.core._keywords import Keywords
+from rightreasons.core._rows import check_follow
 from rightreasons.core._score import check_rows
 
 
 class Rows:
-    """Model keywords, where tensors with one entry for each row follow the rows.
+    """Model keywords of some rows of a batch.
 
     Args:
-        kwargs: what else the model is called with.
+        kwargs: what else the model is called with, and which of it follows the rows.
         batch: rows of the batch.
     """
 
-    def __init__(self, kwargs: Mapping[str, Any] | None, batch: int) -> None:
-        self.kwargs, self.batch = dict(kwargs or {}), batch
+    def __init__(self, kwargs: Keywords, batch: int) -> None:
+        self.kwargs, self.batch = kwargs, batch
 
     def of(self, index: Tensor) -> dict[str, Any]:
-        """The keywords for these rows."""
-        return {name: value[index] if self._per_row(value) else value for name, value in self.kwargs.items()}
+        """The keywords for these rows, as the model takes them."""
+        return self.kwargs.of(lambda value: value[index.to(value.device)])
 
-    def _per_row(self, value: Any) -> bool:
-        return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == self.batch
+    def for_method(self, method: Callable[..., Any], index: Tensor) -> dict[str, Any]:
+        """The same as an attribution takes them: one of this package is told which of them follow the rows."""
+        if not isinstance(method, Attribution):
+            return self.of(index)
+        return self.kwargs.declared(lambda value: value[index.to(value.device)])
 
 
 class Counter:
@@ -62,13 +68,12 @@ class Labels:
     classes: int
 
     @staticmethod
-    def checked(y: Tensor, outputs: Any, batch: int) -> "Labels":
+    def checked(y: Tensor, outputs: Tensor, batch: int) -> "Labels":
         """The labels, after a check against the model's outputs (batch, ...).
 
         Raises:
             TargetError: labels or outputs are not those of a classifier, or do not fit each other.
         """
-        check_rows(outputs, batch)
         if not isinstance(y, Tensor) or y.shape != (batch,):
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
             raise TargetError(
@@ -116,3 +121,15 @@ def predict(model: Model, x: Tensor, rows: Rows, index: Tensor, chunk: int | Non
             model(x[i : i + size].clone(), **rows.of(index[i : i + size])) for i in range(0, len(x), size)
         ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def first_outputs(model: Model, x: Tensor, rows: Rows, chunk: int | None) -> Tensor:
+    """The model's outputs at the clean inputs, after a check that its rows are theirs."""
+    everything = torch.arange(len(x), device=x.device)
+    outputs = predict(model, x, rows, everything, chunk)
+    check_rows(outputs, len(x))
+    lengths = {*outputs.shape[1:], *x.shape[1:]}
+    check_follow(
+        outputs, lengths, lambda few: model(x[few], **rows.of(everything[few])), most=chunk or len(x)
+    )
+    return outputs

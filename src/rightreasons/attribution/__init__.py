@@ -21,6 +21,7 @@ from rightreasons.attribution._smoothgrad import SmoothGrad
 from rightreasons.attribution._xgradcam import XGradCAM
 from rightreasons.attribution._xgradient import XGradient
 from rightreasons.core._estimators import Complete, ControlVariate, Estimator, Independent, Stratified
+from rightreasons.core._keywords import PerRow, Shared
 from rightreasons.core._kriging import Kriging
 from rightreasons.core._paths import GaussLegendre, Left, Midpoint, Quadrature, Right, Trapezoid
 from rightreasons.core._rules import AlphaBeta, Epsilon, Flat, Gamma, Rule, ZBox, ZPlus
@@ -61,10 +62,12 @@ __all__ = [
     "Midpoint",
     "NoiseGrad",
     "PathAttribution",
+    "PerRow",
     "Quadrature",
     "RandomMap",
     "Right",
     "Rule",
+    "Shared",
     "SmoothGrad",
     "Stratified",
     "Trapezoid",

@@ -153,7 +153,8 @@ class Attribution(ABC):
             create_graph: keep the graph, so that parameters and inputs get gradients from the maps.
             chunk: most model rows in one forward pass; None: 16 to 512, by the size of a row, or
                 all of them with `create_graph`.
-            model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
+            model_kwargs: passed to the model; tensors whose first dimension is B follow the rows if the model reads
+                them so, which is tried on two rows. `rr.PerRow(value)` and `rr.Shared(value)` say it.
 
         Raises:
             InputError, ShapeError, TargetError: what was passed cannot be used.

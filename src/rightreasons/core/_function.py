@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, wide
+from rightreasons.core._keywords import keywords
 from rightreasons.core._layers import LayerChoice, layers_run
+from rightreasons.core._rows import check_follow
 from rightreasons.core._score import Output, Score, Target, check_rows
 from rightreasons.core._view import with_values
 
@@ -49,7 +52,7 @@ class ScoreFunction:
         target: which output of each row is explained.
         output: how the score is made of it.
         at: name of a submodule, as in `model.named_modules()`, or a choice among those that run for the first row.
-        model_kwargs: passed to the model; tensors whose first dimension is B follow the rows.
+        model_kwargs: passed to the model; see `keywords` for which follow the rows.
         connected: keep the graph from inputs and parameters to the points (second-order use).
         chunk: most model rows in a forward pass over the batch; None: all of them if connected, else `rows_at_once`.
     """
@@ -69,12 +72,14 @@ class ScoreFunction:
         self.batch = check_inputs(inputs, integers_allowed=at is not None)
         self.model = model
         self.score = Score(_recordable(target), output)
-        self.kwargs = {name: _recordable(value) for name, value in (model_kwargs or {}).items()}
         self.connected = connected
         self.chunk = chunk or (self.batch if connected else rows_at_once(inputs))
-        self.evaluations = 0
-        self._checked = False
+        self._checked = self._followed = self._layer_followed = False
         self.inputs = tuple(self._usable(part) for part in as_tuple(inputs))
+        found = keywords(model, self.inputs, model_kwargs)
+        values = {name: _recordable(value) for name, value in found.values.items()}
+        self.keywords = replace(found, values=values)
+        self.evaluations = found.evaluations
         self.at = self._chosen(at) if callable(at) else at
         self.layer = None if self.at is None else _submodule(model, self.at)
         self.points = tuple(wide(part) for part in self.activations(self.inputs, Block(0, self.batch)))
@@ -98,10 +103,7 @@ class ScoreFunction:
     @property
     def per_row_kwargs(self) -> bool:
         """Whether some keyword of the model belongs to a row, as an attention mask does."""
-        return any(self._is_per_row(value) for value in self.kwargs.values())
-
-    def _is_per_row(self, value: Any) -> bool:
-        return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == self.batch
+        return bool(self.keywords.per_row)
 
     def activations(self, inputs: tuple[Tensor, ...], block: Block | None = None) -> tuple[Tensor, ...]:
         """The points that belong to other inputs (a baseline, references): themselves, or what reaches the layer.
@@ -123,17 +125,30 @@ class ScoreFunction:
         return (parts[0] if len(parts) == 1 else torch.cat(parts),)
 
     def _activation(self, inputs: tuple[Tensor, ...], block: Block) -> Tensor:
+        kwargs, rows = self._kwargs_of(block), inputs[0].shape[0]
+        found = self._reached(inputs, kwargs)
+        check_rows(found, rows)
+        if not self._layer_followed:
+            self._layer_followed = True
+
+            def run(few: list[int]) -> Tensor:
+                return self._reached(_rows(inputs, few), self.keywords.of(lambda t: block.take(t)[few]))
+
+            check_follow(found, found.shape[1:], run, most=self.chunk, what=f"layer {self.at!r}")
+        return found
+
+    def _reached(self, inputs: tuple[Tensor, ...], kwargs: dict[str, Any]) -> Tensor:
+        """What reaches the layer from model inputs."""
         if self.layer is None:
             raise InputError("without at= there is no layer to read.")
         self.evaluations += inputs[0].shape[0]
         with torch.set_grad_enabled(self.connected), _captured(self.layer, self.at or "") as captured:
             try:
-                self.model(*(x.clone() for x in inputs), **self._kwargs_of(block))
+                self.model(*(x.clone() for x in inputs), **kwargs)
             except _Captured:
                 pass
         if not captured:
             raise DifferentiabilityError(f"layer {self.at!r} is not used in the model's forward pass.")
-        check_rows(captured[0], inputs[0].shape[0])
         return captured[0]
 
     def _check_shared(self, references: tuple[Tensor, ...]) -> None:
@@ -156,18 +171,38 @@ class ScoreFunction:
         self, points: tuple[Tensor, ...], block: Block, parameters: Mapping[str, Tensor] | None = None
     ) -> Tensor:
         """The model's output at `points`, which stand for the rows of `block`."""
-        kwargs = self._kwargs_of(block)
+        inputs = self.inputs if self.layer is None else tuple(block.take(x) for x in self.inputs)
+        outputs = self._outputs(points, inputs, self._kwargs_of(block), parameters)
+        check_rows(outputs, points[0].shape[0])
+        if not self._followed:
+            self._followed = True
+            self._check_followed(outputs, points, block)
+        return outputs
+
+    def _outputs(
+        self,
+        points: tuple[Tensor, ...],
+        inputs: tuple[Tensor, ...],
+        kwargs: dict[str, Any],
+        parameters: Mapping[str, Tensor] | None = None,
+    ) -> Any:
+        """At points that stand for some model inputs, of which without a layer only the precision matters."""
         model, layer = self._run_with(parameters)
         self.evaluations += points[0].shape[0]
         if layer is None:
             # Cloned: a model that works in place must change neither the caller's tensors nor what is derived by.
-            arguments = tuple(p.to(x.dtype).clone() for p, x in zip(points, self.inputs, strict=True))
-            outputs = model(*arguments, **kwargs)
-        else:
-            with _replaced(layer, points[0], self.at or ""):
-                outputs = model(*(block.take(x).clone() for x in self.inputs), **kwargs)
-        check_rows(outputs, points[0].shape[0])
-        return outputs
+            arguments = tuple(p.to(x.dtype).clone() for p, x in zip(points, inputs, strict=True))
+            return model(*arguments, **kwargs)
+        with _replaced(layer, points[0], self.at or ""):
+            return model(*(x.clone() for x in inputs), **kwargs)
+
+    def _check_followed(self, outputs: Tensor, points: tuple[Tensor, ...], block: Block) -> None:
+        def run(few: list[int]) -> Any:
+            inputs = tuple(block.take(x)[few] for x in self.inputs)
+            return self._outputs(_rows(points, few), inputs, self.keywords.of(lambda t: block.take(t)[few]))
+
+        lengths = {*outputs.shape[1:], *(size for x in (*points, *self.inputs) for size in x.shape[1:])}
+        check_follow(outputs, lengths, run, most=self.chunk)
 
     def outputs_of_batch(self, points: tuple[Tensor, ...]) -> Tensor:
         """The model's output at one point for every row of the batch, at most `chunk` rows at once."""
@@ -202,15 +237,17 @@ class ScoreFunction:
         return model, None if self.at is None else _submodule(model, self.at)
 
     def _kwargs_of(self, block: Block) -> dict[str, Any]:
-        if block == Block(0, self.batch):
-            return self.kwargs
-        return {k: block.take(v) if self._is_per_row(v) else v for k, v in self.kwargs.items()}
+        return self.keywords.of(block.take)
 
 
 def rows_at_once(inputs: Inputs) -> int:
     """Model rows in one forward pass that does not have to keep a graph, by how large a row is."""
     numbers = sum(part[:1].numel() for part in as_tuple(inputs))
     return max(FEWEST_AT_ONCE, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // max(1, numbers)))
+
+
+def _rows(parts: tuple[Tensor, ...], few: list[int]) -> tuple[Tensor, ...]:
+    return tuple(part[few] for part in parts)
 
 
 def _recordable(value: Any) -> Any:

@@ -16,6 +16,7 @@ from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block
 from rightreasons.core._guard import Model, explaining, in_view
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
+from rightreasons.core._keywords import Keywords, keywords
 from rightreasons.core._score import Target
 
 
@@ -65,19 +66,22 @@ class FromCaptum(Attribution):
             explaining(model, second_order=False, hooks=True, by_others=True) as network,
             _drawing(call.generator),
         ):
-            return self._attributed(network, inputs, target, call.chunk, dict(call.model_kwargs or {}))
+            found = keywords(network, as_tuple(inputs), call.model_kwargs)
+            return self._attributed(network, inputs, target, call.chunk, found)
 
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
         """With outputs; what the algorithm itself evaluated is not counted."""
         return with_outputs(self._maps(model, inputs, target, call), model, inputs, target, call)
 
     def _attributed(
-        self, model: Model, inputs: Inputs, target: Target, chunk: int | None, keywords: dict[str, Any]
+        self, model: Model, inputs: Inputs, target: Target, chunk: int | None, called: Keywords
     ) -> Inputs:
         batch = check_inputs(inputs, integers_allowed=True)
-        names = tuple(keywords)
-        forward = _Forward(model, names, target if callable(target) else None)
-        plain = not names and not callable(target)
+        # Captum repeats every tensor it is given with the rows, so it gets only what follows them.
+        names = tuple(name for name in called.values if name in called.per_row)
+        shared = {name: v for name, v in called.values.items() if name not in called.per_row}
+        forward = _Forward(model, names, shared, target if callable(target) else None)
+        plain = not called.values and not callable(target)
         algorithm = in_view(self.algorithm)(model if plain else forward)
         arguments = in_view(dict(self.arguments))
         batched = "internal_batch_size" in inspect.signature(algorithm.attribute).parameters
@@ -87,14 +91,16 @@ class FromCaptum(Attribution):
         parts = []
         for start in range(0, batch, rows):
             block = Block(start, min(start + rows, batch))
-            taken = {k: block.take(v) if _is_per_row(v, batch) else v for k, v in keywords.items()}
+            taken = called.of(block.take)
             parts.append(
                 as_tuple(
                     algorithm.attribute(
                         like([_asked(block.take(part)) for part in as_tuple(inputs)], inputs),
                         **arguments,
                         **({} if callable(target) else {"target": _their_target(target, block, batch)}),
-                        **({"additional_forward_args": tuple(taken.values())} if names else {}),
+                        **(
+                            {"additional_forward_args": tuple(taken[name] for name in names)} if names else {}
+                        ),
                     )
                 )
             )
@@ -108,18 +114,23 @@ class FromCaptum(Attribution):
 
 
 class _Forward(nn.Module):
-    """A model whose keywords are positional, and whose output may be a score already."""
+    """A model whose per-row keywords are positional, and whose output may be a score already."""
 
     def __init__(
-        self, model: Model, names: tuple[str, ...], score: Callable[[Tensor], Tensor] | None
+        self,
+        model: Model,
+        names: tuple[str, ...],
+        shared: Mapping[str, Any],
+        score: Callable[[Tensor], Tensor] | None,
     ) -> None:
         super().__init__()
-        self.model, self.names, self.score = model, names, score
+        self.model, self.names, self.shared, self.score = model, names, shared, score
         self.eval()
 
     def forward(self, *args: Any) -> Tensor:
         count = len(args) - len(self.names)
-        outputs = self.model(*args[:count], **dict(zip(self.names, args[count:], strict=True)))
+        own = dict(zip(self.names, args[count:], strict=True))
+        outputs = self.model(*args[:count], **own, **self.shared)
         return outputs if self.score is None else self.score(outputs)
 
 

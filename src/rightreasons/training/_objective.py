@@ -15,6 +15,7 @@ from rightreasons.core._distributed import mean_over_ranks, means_across_ranks, 
 from rightreasons.core._errors import InputError
 from rightreasons.core._grad import loss_gradients, norm_of
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
+from rightreasons.core._keywords import plain
 from rightreasons.tasks import Task, task_from
 from rightreasons.training._engine import DoubleBackprop, Engine
 from rightreasons.training._penalty import Step, Term
@@ -119,7 +120,7 @@ class Objective(nn.Module):
         check_inputs(x, integers_allowed=True)
         self._check_call(guidance, gradient_ratios)
         self._notice_accumulation()
-        outputs = self.model(*as_tuple(x), **(model_kwargs or {}))
+        outputs = self.model(*as_tuple(x), **plain(model_kwargs))
         penalties, weights = {}, {}
         with means_across_ranks() if self.training else nullcontext():
             task = self._task_loss(outputs, y)

@@ -8,9 +8,11 @@ from typing import Any, Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
+from rightreasons.attribution import Attribution as AttributionMethod
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._guard import Model
+from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, as_tuple, like
+from rightreasons.core._keywords import keywords, plain
 from rightreasons.core._score import Target
 from rightreasons.priors import Prior
 from rightreasons.tasks import Task
@@ -137,7 +139,7 @@ class Penalty:
         target = step.task.explained(y)
         guidance, kwargs = step.guidance, step.model_kwargs
         if self.rows < 1:
-            inputs, target, guidance, kwargs = self._some_rows(inputs, target, step)
+            inputs, target, guidance, kwargs = self._some_rows(model, inputs, target, step)
         maps = [self._maps(model, inputs, target, kwargs, step) for _ in range(self.draws)]
         bilinear = self._bilinear()
         if self.draws == 2 and bilinear is not None:
@@ -145,7 +147,7 @@ class Penalty:
         return self.prior(maps[0], guidance)
 
     def _some_rows(
-        self, inputs: Inputs, target: Target, step: Step
+        self, model: Model, inputs: Inputs, target: Target, step: Step
     ) -> tuple[Inputs, Target, Tensor | None, Mapping[str, Any] | None]:
         parts = as_tuple(inputs)
         batch = parts[0].shape[0]
@@ -156,12 +158,17 @@ class Penalty:
             per_row = isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == batch
             return value[chosen.to(value.device)] if per_row else value
 
-        kwargs = None if step.model_kwargs is None else {k: take(v) for k, v in step.model_kwargs.items()}
+        kwargs = None
+        if step.model_kwargs is not None:
+            with explaining(model, second_order=False) as network:
+                kwargs = keywords(network, parts, step.model_kwargs).declared(take)
         return like([take(part) for part in parts], inputs), take(target), take(step.guidance), kwargs
 
     def _maps(
         self, model: Model, inputs: Inputs, target: Target, kwargs: Mapping[str, Any] | None, step: Step
     ) -> Tensor:
+        if kwargs is not None and not isinstance(self.attribution, AttributionMethod):
+            kwargs = plain(kwargs)  # a function of the caller's own knows of no declarations
         maps = step.engine.maps(
             self.attribution, model, inputs, target, generator=step.generator, model_kwargs=kwargs
         )

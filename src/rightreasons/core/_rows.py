@@ -1,0 +1,50 @@
+"""Whether the first dimension of what a model gives is that of the rows, or only happens to be as long."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rightreasons.core._errors import TargetError
+
+
+def check_follow(
+    whole: Tensor,
+    lengths: Iterable[int],
+    run: Callable[[list[int]], Any],
+    *,
+    most: int,
+    what: str = "the model",
+) -> None:
+    """Raise if `whole`, of as many rows as its first dimension is long, has not one row for each.
+
+    Where some other length is the same, a few rows are run: what a model gives that wants or returns rows elsewhere
+    then has not as many. A model that fails on them, as one for batches of a single size does, is not judged.
+
+    Args:
+        whole: what the model gave for all rows.
+        lengths: of the other dimensions of what went in and came out.
+        run: positions of rows -> what the model gives for them.
+        most: rows that may run at once.
+        what: the name of what is judged.
+
+    Raises:
+        TargetError: the first dimension is not the rows.
+    """
+    rows = whole.shape[0]
+    if rows < 2 or rows not in lengths:
+        return
+    few = [0, 1] if rows > 2 else [0, 1, 0] if most > 2 else [0]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), torch._C.DisableTorchFunction():
+        try:
+            part = run(few)
+        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
+            return
+    if isinstance(part, Tensor) and (part.dim() == 0 or part.shape[0] != len(few)):
+        raise TargetError(
+            f"{what} must return one row for each input row: it gave {tuple(whole.shape)} for {rows} rows, but "
+            f"{tuple(part.shape)} for {len(few)}. Its first dimension is not the rows (sequence first, or transposed), "
+            "and maps would mix those of different rows. Wrap the model so that rows come first in its inputs and "
+            "outputs, e.g. lambda x: model(x).transpose(0, 1), or name another layer."
+        )
