@@ -95,3 +95,11 @@ def test_gradients_of_a_loss_touch_no_grad() -> None:
 def test_norm_of_all_gradients_together() -> None:
     assert norm_of((torch.tensor([3.0]), None, torch.tensor([[4.0]]))) == 5
     assert norm_of((None,)) == 0
+
+
+def test_a_lost_score_has_no_gradient() -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    bias = torch.tensor([0.0, torch.nan])
+    scores = (x.sum(1) + bias).relu()  # whose derivative at NaN is 0
+    (gradient,) = score_gradients(scores, [x])
+    torch.testing.assert_close(gradient, torch.tensor([[1.0, 1.0], [torch.nan, torch.nan]]), equal_nan=True)

@@ -12,7 +12,7 @@ from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, bloc
 from rightreasons.attribution._references import baselines
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._function import Block, ScoreFunction
-from rightreasons.core._grad import score_gradients
+from rightreasons.core._grad import nan_rows, score_gradients
 from rightreasons.core._inputs import Inputs, check_inputs, matching_rows, row_totals
 from rightreasons.core._rescale import RESCALED, AtBaseline, Rescaled
 from rightreasons.core._tape import Operation, is_linear, operations
@@ -51,6 +51,9 @@ def _multiplied(
     maps = _times_difference(multipliers, points, starts)
     size = row_totals([part.abs() for part in maps])
     gap = scores.detach() - before - row_totals(maps)
+    lost = before.isnan()  # at the baseline; at the input the multipliers are NaN
+    if bool(lost.any()):
+        maps = tuple(nan_rows(part, lost) for part in maps)
     _check_complete(gap, size + scores.detach().abs() + before.abs(), function.precision)
     if contribution is None:
         return maps, gap
@@ -99,7 +102,8 @@ class DeepLift(Blockwise):
     with z at x and z' at the baseline r. Complete: sum_i phi_i = f(x) - f(r), which is verified in every call.
     With `references`, the mean over all of them (DeepLIFT SHAP [lundberg2017]). Max-pooling shares its change between
     the winners at x and at the baseline. Products of two inputs, softmax, attention and normalisation over features
-    have no rescale rule and are refused; logits are explained, never probabilities.
+    have no rescale rule and are refused. Of a model that ends in a softmax explain the logits below it: pass the model
+    without its head, such as `model[:-1]`; captum's map through the softmax is no sum of rescaled contributions.
     Cost: two forward passes and one backward pass, for each reference.
 
     Args:

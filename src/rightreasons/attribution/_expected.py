@@ -31,6 +31,8 @@ FREE_FORWARDS = 6
 """References run forward for completeness without being asked, at most this many for each draw."""
 INTERPOLATED_REFERENCES = 256
 """With more references than this, interpolation onto all paths costs more than it saves."""
+INTERPOLATED_SAMPLES = 512
+"""The same of samples: their matrix takes the cube of them to solve, for each row."""
 KERNEL_VALUES = 2**22
 """Numbers in the interpolation's matrices at the same time, which bounds the rows in work."""
 
@@ -68,7 +70,7 @@ class _ExpectedSum(PathSum):
         if not isinstance(self.estimator, Kriging):
             return self.function.batch
         count = self.references[0].shape[0]
-        return max(1, min(self.function.batch, KERNEL_VALUES // (count * (count + self.draws))))
+        return max(1, min(self.function.batch, KERNEL_VALUES // (count + self.draws) ** 2))
 
     def _plan(self, leaves: tuple[Tensor, ...], rows: slice) -> Plan:
         """The estimator's arithmetic for some rows; without a graph it is kept while the same rows are in work."""
@@ -129,7 +131,8 @@ class ExpectedGradients(PathAttribution):
 
     What is unset depends on the use. *Explaining*: 100 samples; all rows share one set of draws, so a row's map does
     not depend on its batch; where f at the references is given (`reference_output=`) or cheap (at most 6 references a
-    sample), the estimator is `Kriging()` up to 256 references and `Complete()` beyond, otherwise `ControlVariate()`.
+    sample), the estimator is `Kriging()` up to 256 references and 512 samples and `Complete()`, from the same draws,
+    beyond; otherwise `ControlVariate()`.
     *Held by a `Penalty`*: one sample for each row, every row its own, `Stratified()`. `|phi|` of few samples is biased
     upward (by 42 % for one sample of a linear model on normal data), which every prior on absolute maps inherits.
 
@@ -238,7 +241,8 @@ class ExpectedGradients(PathAttribution):
         known = call.reference_output is not None or (shared_ends and count <= FREE_FORWARDS * samples)
         if not known:
             return ControlVariate()
-        return Kriging() if count <= INTERPOLATED_REFERENCES else Complete()
+        few = count <= INTERPOLATED_REFERENCES and samples <= INTERPOLATED_SAMPLES
+        return Kriging() if few else Complete()
 
     def _reference_output(
         self,
@@ -312,7 +316,7 @@ def reference_output(
     Args:
         model: as the method will be called with.
         method: holds the references.
-        model_kwargs: passed to the model; tensors whose first dimension is R follow the references.
+        model_kwargs: passed to the model; as for an attribution, with R references in place of B rows.
 
     Returns:
         (R, *outputs), without a graph.

@@ -120,6 +120,7 @@ class GuidedIG(Blockwise):
     def _next(self, place: Tensor, length: Tensor, cost: Tensor, share: float) -> Tensor:
         """Where each feature is, as a share of its way, when `share` of the whole way is done."""
         low, high = max(share - self.max_distance, 0.0), min(share + self.max_distance, 1.0)
+        cost = cost.nan_to_num(nan=0.0, posinf=torch.inf)  # of a lost row, whose way has to end all the same
         place = place.clamp(min=low)
         whole = length.sum(1)
         count = int(self.fraction * (cost.shape[1] - 1)) + 1

@@ -8,6 +8,7 @@ t = sum of v over all features of all inputs, T = f(x) - mean_r f(r) = the exact
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -22,6 +23,8 @@ FEWEST_FOR_SLOPES = 4
 """Below this many draws a regression slope costs more error than it saves: the plain mean is returned."""
 FEWEST_FOR_PROJECTION = 8
 """Below this many draws the covariance with the total is too noisy to project onto completeness."""
+_SMALL = 1e-12
+"""Spread of references below which, and above whose inverse, products with them might leave float32."""
 PLAUSIBLE = 9.0
 """Squared standard errors that a mean of draws may lie from its known mean before slopes are shrunk."""
 
@@ -144,12 +147,13 @@ class Sampled(Estimator):
         """Sums over the m draws of a chunk for one input tensor, batch first; chunks add.
 
         Args:
-            u: displacement x - r of every draw, in input units.
+            u: displacement x - r of every draw, in any unit of each feature.
             v: u times the gradient at the draw, in output units.
             t: sum of v over the features of every input tensor, in output units.
-            mean_u: x minus the mean of all references, the exact mean of u; read only if `uses_all_references`.
+            mean_u: x minus the mean of all references, the exact mean of u, in its units; read only if
+                `uses_all_references`.
         """
-        return (v.sum(1), v.square().sum(1))
+        return (v.sum(1), sum_of_squares(v))
 
     @abstractmethod
     def combine(
@@ -174,15 +178,21 @@ class Sampled(Estimator):
     def _standard_errors(self, sums: Sequence[Sums], draws: int) -> tuple[Tensor, ...]:
         variances = [_variance(s[0], s[1], draws) for s in sums]
         return tuple(
-            (w / (draws - 1)).sqrt() if draws > 1 else torch.full_like(w, torch.nan) for w in variances
+            ((w / (draws - 1)).sqrt() if draws > 1 else torch.full_like(w, torch.nan)).to(s[0].dtype)
+            for w, s in zip(variances, sums, strict=True)
         )
 
 
 def _variance(first: Tensor, second: Tensor, draws: int) -> Tensor:
-    """Variance (divided by n) from a sum and a sum of squares, zero below rounding."""
+    """Variance (divided by n) from a sum and a sum of squares, zero below the rounding of the sum."""
     square = second / draws
-    variance = square - (first / draws).square()
-    return torch.where(variance > 16 * torch.finfo(square.dtype).eps * square, variance, 0.0)
+    variance = square - (first.to(square.dtype) / draws).square()
+    return torch.where(variance > 16 * torch.finfo(first.dtype).eps * square, variance, 0.0)
+
+
+def sum_of_squares(values: Float[Tensor, "B m *F"]) -> Float[Tensor, "B *F"]:
+    """Over the draws, in float64: squares of what float32 holds may be more, or less, than it can."""
+    return torch.linalg.vector_norm(values, dim=1, dtype=torch.float64).square()
 
 
 @dataclass(frozen=True)
@@ -229,7 +239,7 @@ class ControlVariate(Sampled):
         mean_u: Float[Tensor, "B *F"],
     ) -> Sums:
         c = u - mean_u.unsqueeze(1)  # centred before summing: raw moments of u cancel in float32
-        return (v.sum(1), v.square().sum(1), c.sum(1), c.square().sum(1), (c * v).sum(1))
+        return (v.sum(1), sum_of_squares(v), c.sum(1), c.square().sum(1), (c * v).sum(1))
 
     def combine(
         self, sums: Sequence[Sums], draws: int, total: Float[Tensor, "B"] | None = None
@@ -254,10 +264,12 @@ class ControlVariate(Sampled):
             (
                 (
                     _variance(s[0], s[1], draws)
-                    - self._slope(s, draws).square() * _variance(s[2], s[3], draws)
+                    - self._slope(s, draws).to(s[1].dtype).square() * _variance(s[2], s[3], draws)
                 ).clamp(min=0)
                 / (draws - 2)
-            ).sqrt()
+            )
+            .sqrt()
+            .to(s[0].dtype)
             for s in sums
         )
 
@@ -281,12 +293,12 @@ class Complete(ControlVariate):
         t: Float[Tensor, "B m"],
         mean_u: Float[Tensor, "B *F"],
     ) -> Sums:
-        t = t.to(v.dtype)
+        exact = t.double()  # like the squares of v
         return (
             *super().statistics(u, v, t, mean_u),
-            (v * _per_row(t, v)).sum(1),
-            t.sum(1),
-            t.square().sum(1),
+            torch.einsum("bm...,bm->b...", v.double(), exact),
+            t.to(v.dtype).sum(1),
+            exact.square().sum(1),
         )
 
     def combine(
@@ -300,13 +312,17 @@ class Complete(ControlVariate):
         varies = _variance(t, tt, draws) > 0
         shares = [
             torch.where(
-                _per_row(varies, s[0]), s[5] / draws - s[0] * _per_row(t, s[0]) / draws**2, s[1] / draws
+                _per_row(varies, s[0]),
+                s[5] / draws - s[0].double() * _per_row(t, s[0]).double() / draws**2,
+                s[1] / draws,
             )
             for s in sums
         ]
         whole = row_totals(shares)
-        step = _ratio(gap, whole, whole > 0)
-        return tuple(phi + share * _per_row(step, phi) for phi, share in zip(maps, shares, strict=True))
+        step = _ratio(gap.to(whole.dtype), whole, whole > 0)
+        return tuple(
+            phi + (share * _per_row(step, phi)).to(phi.dtype) for phi, share in zip(maps, shares, strict=True)
+        )
 
 
 def draw(
@@ -373,9 +389,24 @@ class _SampledPlan(Plan):
         t = torch.stack([v.reshape(*v.shape[:2], -1).sum(2) for v in vs]).sum(0)
         means = self.draws.xs
         if self.estimator.uses_all_references:
-            means = [x - r.mean(0) for x, r in zip(means, self.draws.references, strict=True)]
+            means = [x - mean for x, mean in zip(means, self._centres, strict=True)]
+            if self._units:
+                us = [u * unit for u, unit in zip(us, self._units, strict=True)]
+                means = [mean * unit for mean, unit in zip(means, self._units, strict=True)]
         parts = [self.estimator.statistics(u, v, t, mean) for u, v, mean in zip(us, vs, means, strict=True)]
         return tuple(statistic for part in parts for statistic in part)
+
+    @cached_property
+    def _centres(self) -> list[Tensor]:
+        return [(r / len(r)).sum(0) for r in self.draws.references]
+
+    @cached_property
+    def _units(self) -> list[Tensor]:
+        """What makes the references' spread 1, feature by feature; none where its squares need no unit."""
+        pairs = zip(self.draws.references, self._centres, strict=True)
+        spreads = [(r - mean).detach().abs().amax(0) for r, mean in pairs]
+        usual = all(bool(((s < 1 / _SMALL) & ((s > _SMALL) | (s == 0))).all()) for s in spreads)
+        return [] if usual else [torch.where(s > 0, 1 / s, 0.0) for s in spreads]
 
     def combine(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> tuple[Tensor, ...]:
         return self.estimator.combine(self._grouped(sums), self.draws.count, _mean(differences))

@@ -15,7 +15,8 @@ def score_gradients(
     """d scores_b / d points_b for every row b, in one backward pass.
 
     Rows do not interact, so the gradient of the sum holds every row's own gradient. A point that the scores do not
-    depend on has gradient zero, as long as another one does.
+    depend on has gradient zero, as long as another one does. Where a score is NaN so is the gradient: a ReLU, for one,
+    would pass a finite number back from it.
 
     Raises:
         DifferentiabilityError: the scores depend on none of the points.
@@ -32,9 +33,16 @@ def score_gradients(
             "the explained output does not depend on what is explained: no gradient reaches it. "
             "Is the layer or input used on the way to this output, and nothing detached in between?"
         )
-    return tuple(
-        torch.zeros_like(point) if grad is None else grad for grad, point in zip(grads, points, strict=True)
-    )
+    found = (torch.zeros_like(p) if grad is None else grad for grad, p in zip(grads, points, strict=True))
+    lost = scores.detach().isnan()
+    if scores.dim() != 1 or not bool(lost.any()):
+        return tuple(found)
+    return tuple(nan_rows(grad, lost) for grad in found)
+
+
+def nan_rows(maps: Tensor, lost: Tensor) -> Tensor:
+    """`maps` whose lost rows say nothing."""
+    return maps.masked_fill(lost.reshape(-1, *(1,) * (maps.dim() - 1)), torch.nan)
 
 
 def vector_jacobian(

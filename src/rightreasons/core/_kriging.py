@@ -24,7 +24,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from rightreasons.core._estimators import Draws, Estimate, Estimator, Plan, Sums
+from rightreasons.core._errors import InputError
+from rightreasons.core._estimators import Draws, Estimate, Estimator, Plan, Sums, sum_of_squares
 from rightreasons.core._paths import GaussLegendre
 
 NUGGET = 1e-2
@@ -35,6 +36,8 @@ NODES = 4
 """Gauss-Legendre nodes for the kernel's average along a path, while there are no more draws than references."""
 MOST_NODES = 48
 """The most of them, however many draws; their pairs are what a row costs."""
+MOST_DRAWS = 10_000
+"""The most draws: of more, the matrices of one row take gigabytes, and solving them minutes."""
 CACHED_VALUES = 2**16
 """Kernel values computed at once: rows are grouped, as many small ones cost the time of the calls."""
 
@@ -53,8 +56,8 @@ class Kriging(Estimator):
     where linearity ends).
     Deterministic given the draws, biased at finite n: it smooths.
 
-    Cost: n gradients and, amortised over rows, R forward passes; for each row R n F + R^2 F multiplications, and
-    Q^2 R^2 kernel values. Memory R (R + n) for each row. Beyond a few hundred references take `Complete()`.
+    Cost: n gradients and, amortised over rows, R forward passes; for each row R n F + R^2 F + n^3 multiplications, and
+    Q^2 R^2 kernel values. Memory (R + n)^2 for each row. Beyond a few hundred references or samples take `Complete()`.
 
     Args:
         length: the kernel's length in units of that distance.
@@ -79,6 +82,11 @@ class Kriging(Estimator):
 
     def plan(self, draws: Draws) -> "KrigingPlan":
         """Interpolation weights for these draws; differentiable in x and the references where they need it."""
+        if draws.count > MOST_DRAWS:
+            raise InputError(
+                f"Kriging() solves a system of as many equations as there are samples, for each row; got "
+                f"{draws.count} samples, of at most {MOST_DRAWS}. Leave estimator unset, or use Complete()."
+            )
         return KrigingPlan(draws, self.length)
 
 
@@ -90,29 +98,29 @@ class KrigingPlan(Plan):
         self.length = length
 
     def statistics(self, gradients: tuple[Tensor, ...], draws: slice) -> Sums:
-        """Sums of W_j g_j, g_j and g_j^2 for each input, (b, *F); last of A_rj (x - r) . g_j, (b, R)."""
+        """Sums of W_j g_j, g_j and, in float64, g_j^2 for each input, (b, *F); last of A_rj (x - r) . g_j, (b, R)."""
         weights = self.interpolation[:, :, draws]
         parts, along = [], []
         for x, r, g in zip(*self._flat, gradients, strict=True):
             flat = g.reshape(*g.shape[:2], -1)
             a = weights.to(flat.dtype)
-            displacements = a.sum(1).unsqueeze(2) * x.unsqueeze(1) - a.mT @ r  # R W, (b, m, F)
+            mean = a / len(r)  # first, so that no sum over references overflows
+            displacements = mean.sum(1).unsqueeze(2) * x.unsqueeze(1) - mean.mT @ r  # W, (b, m, F)
             slopes = (flat @ x.unsqueeze(2)).mT - r @ flat.mT  # (x - r) . g, (b, R, m)
-            parts += [(displacements * flat).sum(1).reshape(g[:, 0].shape), g.sum(1), g.square().sum(1)]
+            parts += [(displacements * flat).sum(1).reshape(g[:, 0].shape), g.sum(1), sum_of_squares(g)]
             along.append((a * slopes).sum(2))
         return (*parts, torch.stack(along).sum(0))
 
     def combine(self, sums: Sums, differences: Float[Tensor, "b R"] | None) -> tuple[Tensor, ...]:
         """Maps, complete where f(x) - f(r) are given."""
-        maps = tuple(s / self._references for s in sums[:-1:3])
+        maps = sums[:-1:3]
         if differences is None:
             return maps
         missed = differences.to(torch.float64) - sums[-1].to(torch.float64)
         shares = _solve_with_exact_mean(self.covariance * self._gram, missed)
         pull = (shares.unsqueeze(2) * self.covariance).to(maps[0].dtype)
-        corrections = self._each_feature(pull)
-        metrics, spreads, _ = zip(*self._space, strict=True)
-        moved = [c * metric for c, metric in zip(corrections, metrics, strict=True)]
+        moved = self._each_feature(pull)
+        _, spreads, _ = zip(*self._space, strict=True)
         read = [s.reshape(len(s), -1) > 0 for s in sums[2:-1:3]]
         return tuple(
             phi + c.reshape(phi.shape) for phi, c in zip(maps, _among(moved, read, spreads), strict=True)
@@ -129,21 +137,23 @@ class KrigingPlan(Plan):
             return tuple(torch.full_like(s, torch.nan) for s in sums[:-1:3])
         spread = torch.diagonal(self._kernel, dim1=1, dim2=2).sum(1) - self._kernel.sum((1, 2)) / n
         errors = []
-        for first, second, q in zip(
-            sums[1:-1:3], sums[2:-1:3], self._each_feature(self.covariance.to(sums[0].dtype)), strict=True
-        ):
-            seen = (second - first.square() / n).clamp(min=0)
+        each = self._each_feature(self.covariance.to(sums[0].dtype))
+        units = [unit for unit, _, _ in self._space]
+        for first, second, q, unit in zip(sums[1:-1:3], sums[2:-1:3], each, units, strict=True):
+            seen = (second - first.to(second.dtype).square() / n).clamp(min=0)
             prior = seen / spread.to(seen.dtype).reshape(-1, *(1,) * (seen.ndim - 1))
-            errors.append((prior * q.reshape(seen.shape).clamp(min=0) / self._references).sqrt())
+            moved = (q.clamp(min=0).sqrt() / torch.where(unit > 0, unit, torch.inf)).reshape(seen.shape)
+            errors.append(((prior / self._references).sqrt() * moved).to(first.dtype))
         return tuple(errors)
 
     def _each_feature(self, weights: Float[Tensor, "b R R"]) -> list[Tensor]:
-        """(1 / R) sum_rs (x_i - r_i) weights_rs (x_i - s_i), (b, F) for each input."""
+        """(1 / R) sum_rs u_ri weights_rs u_si of displacements u in units of their features, (b, F) for each input."""
         results = []
-        for x, r in zip(*self._flat, strict=True):
-            sets = zip(x.expand(len(weights), -1), weights, strict=True)
-            rows = [((row - r) * (w @ (row - r))).sum(0) for row, w in sets]
-            results.append(torch.stack(rows) / self._references)
+        for x, r, (units, _, _) in zip(*self._flat, self._space, strict=True):
+            count = len(weights)
+            sets = zip(x.expand(count, -1), units.expand(count, -1), weights, strict=True)
+            scaled = ((unit * (row - r), w) for row, unit, w in sets)
+            results.append(torch.stack([(u * (w @ u)).sum(0) for u, w in scaled]) / self._references)
         return results
 
     @property
@@ -158,7 +168,7 @@ class KrigingPlan(Plan):
 
     @cached_property
     def _space(self) -> list[tuple[Tensor, ...]]:
-        """For each input, of all rows: metric (b, F), spread (b, F) and inner products (b, R, R); see `_measured`."""
+        """For each input, of all rows: unit (b, F), spread (b, F) and inner products (b, R, R); see `_measured`."""
         measured = ([_measured(row - r) for row in x] for x, r in zip(*self._flat, strict=True))
         return [tuple(torch.stack(each) for each in zip(*rows, strict=True)) for rows in measured]
 
@@ -240,16 +250,21 @@ def _among(
 def _measured(u: Float[Tensor, "R F"]) -> tuple[Float[Tensor, "F"], Float[Tensor, "F"], Float[Tensor, "R R"]]:
     """What displacements x - r say of the space they lie in.
 
-    Metric: 1 / root mean square of u^2, unit-free and little swayed by rare features; zero for features that never
-    differ from the references. Spread: the mean of u^2 in that metric, how much of a path each feature makes. Then
-    the inner products in it.
+    Unit: what a displacement is multiplied by, 1 / (mean of u^4)^(1/4), little swayed by rare features; zero for
+    features that never differ from the references. Spread: the mean square in units, how much of a path each feature
+    makes. Then the inner products in units. Squares are taken in units only: those of large inputs would overflow.
     """
     largest = u.detach().abs().amax(0)
-    moved = largest.square() > torch.finfo(u.dtype).tiny
-    squares = (u / torch.where(moved, largest, 1.0)).square()
-    fourth = torch.where(moved, squares.square().mean(0), 1.0)
-    metric = torch.where(moved, 1 / torch.where(moved, largest.square() * fourth.sqrt(), 1.0), 0.0)
-    return metric, u.square().mean(0) * metric, (u * metric) @ u.T
+    if not bool(largest.isfinite().all()):
+        raise InputError(
+            f"inputs less references leave the range of {u.dtype}, so there is no path between them. Pass both in "
+            "other units, or as .double()."
+        )
+    moved = largest > 16 * torch.finfo(u.dtype).tiny  # so that the unit is finite
+    fourth = torch.where(moved, (u / torch.where(moved, largest, 1.0)).square().square().mean(0), 1.0)
+    unit = torch.where(moved, 1 / torch.where(moved, largest * fourth.sqrt().sqrt(), 1.0), 0.0)
+    scaled = u * unit
+    return unit, scaled.square().mean(0), scaled @ scaled.T
 
 
 def _matern(squared: Tensor) -> Tensor:
