@@ -114,8 +114,8 @@ def page() -> str:
             "- With several baselines the convergence delta is one number for each row, the mean; captum gives one for "
             "each pair of row and baseline.",
             "- DeepLift has no rule for a softmax, as captum's has (14 of its own tests ask for one): the sum of such "
-            "contributions is not the difference of the probabilities. Explain the logits below a softmax head: pass the "
-            "model without it, such as `model[:-1]`.",
+            "contributions is not the difference of the probabilities. Explain the logits below a softmax head: pass "
+            "the model without it, such as `model[:-1]`.",
             "- Modules that run twice are explained, where captum's DeepLift and LRP raise.",
             "- LRP shares relevance at `x + y` in every way it is written; captum needs a module of its own for it.",
             "- A target gives one number: an output of shape (1, 2, 1) takes `(1, 0)`, where captum takes `1` as well.",
