@@ -16,11 +16,12 @@ _CLOSE = 0.75  # of two names; that of --epochs and --report is .63
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code.
+    """Run the command line; returns the exit code: 2 after an error, 130 after Ctrl-C, 143 after SIGTERM.
 
     Args:
         arguments: words after the program's name; None: those of the process.
     """
+    asked: list[int] = []
     try:
         from rightreasons.core._extras import require
 
@@ -28,19 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from rightreasons.cli._app import app
 
         given = None if arguments is None else list(arguments)
-        with _termination_as_exit():
+        with _termination_as_exit(asked):
             code = app(args=given, prog_name="rightreasons", standalone_mode=False)
             sys.stdout.flush()
-    except RightReasonsError as error:
-        return _fail(_laid_out(str(error)))
     except KeyboardInterrupt:
         return _stopped()
-    except _Terminated:
-        return _stopped(_TERMINATED)
-    except OSError as error:  # of a disk or pipe that a command did not expect
-        return _fail_of_system(error)
-    except Exception as error:  # of typer's own: usage, --help, and interrupts it has translated
-        return _of_typer(error)
+    except (Exception, _Terminated) as error:
+        return _stopped(_TERMINATED) if asked else _code_of(error)
     if code == _INTERRUPTED:  # typer has turned the interrupt into a code
         return _stopped()
     return code if isinstance(code, int) else 0
@@ -51,13 +46,18 @@ class _Terminated(SystemExit):
 
 
 @contextmanager
-def _termination_as_exit() -> Iterator[None]:
-    """SIGTERM leaves as Ctrl-C does, through every clean-up, unless somebody else wants it."""
+def _termination_as_exit(asked: list[int]) -> Iterator[None]:
+    """SIGTERM leaves as Ctrl-C does, through every clean-up, unless somebody else wants it.
+
+    Args:
+        asked: becomes true when it came, since what is left may be another exception by then.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def stop(*_: object) -> None:
+    def stop(number: int, _: object) -> None:
+        asked.append(number)
         raise _Terminated(_TERMINATED)
 
     before = signal.getsignal(signal.SIGTERM)
@@ -70,7 +70,17 @@ def _termination_as_exit() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _of_typer(error: Exception) -> int:
+def _code_of(error: BaseException) -> int:
+    """Errors made on purpose, of the system and of typer become a line; any other goes on."""
+    if isinstance(error, RightReasonsError):
+        return _fail(_laid_out(str(error)))
+    if isinstance(error, OSError):  # of a disk or pipe that a command did not expect
+        return _fail_of_system(error)
+    return _of_typer(error)
+
+
+def _of_typer(error: BaseException) -> int:
+    """Usage, --help, and interrupts that typer has translated."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "Abort" in kinds:
         return _stopped()

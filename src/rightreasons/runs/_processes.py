@@ -16,7 +16,7 @@ import torch
 def pool(processes: int) -> Iterator[ProcessPoolExecutor | None]:
     """Worker processes, or None for this process with one thread, as a worker has; started when first needed.
 
-    An interrupt ends them at once; after an error, what they are at is waited for.
+    An interrupt ends them at once; after an error, what they are at is waited for, and nothing more is begun.
     """
     if processes > 0:
         context = multiprocessing.get_context("spawn")
@@ -26,6 +26,9 @@ def pool(processes: int) -> Iterator[ProcessPoolExecutor | None]:
                 yield workers
             except (KeyboardInterrupt, SystemExit):
                 ours.close()
+                raise
+            except BaseException:
+                workers.shutdown(cancel_futures=True)
                 raise
         return
     before = torch.get_num_threads()

@@ -222,9 +222,6 @@ def _pooled(
             "a worker process died, perhaps for want of memory. Finished fits are kept: run it again, with fewer "
             "workers."
         ) from error
-    finally:
-        for future in pending:
-            future.cancel()
 
 
 def _result(to: RunDirectory, fit: Fit) -> dict[str, Any]:
