@@ -1,6 +1,7 @@
 """Commands killed at random moments: the same command must go on to the identical result.
 
-    python benchmarks/kills.py      prints the counts and writes benchmarks/results/kills.json
+    python benchmarks/kills.py              prints the counts and writes benchmarks/results/kills.json
+    python benchmarks/kills.py explain      only prints those of one command
 
 `train`, `explain` and `attack` are each ended by SIGINT, SIGTERM and SIGKILL, at 20 random moments of their run each
 (drawn with a seed, uniform over the time of the whole command), then called again until they end by themselves. Counted
@@ -30,7 +31,7 @@ from safetensors.torch import load_file
 from rightreasons import runs
 from rightreasons.cli import main as command
 
-MOMENTS, OF_WORKERS = 20, 4
+MOMENTS, OF_WORKERS = 20, 2
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
 RESULTS = Path(__file__).parent / "results" / "kills.json"
 RECIPE = """
@@ -101,7 +102,7 @@ def of_run(folder: Path) -> Any:
 def of_maps(folder: Path) -> Any:
     """All arrays of a store."""
     store = runs.MapStore(folder / "maps.zarr")
-    return [store.read(piece) for piece in range(len(store.group["done"]))] + [
+    return [store.read(piece) for piece in range(store.group["done"].shape[0])] + [
         store.group["done"][:].tolist()
     ]
 
@@ -162,27 +163,48 @@ def measured(
     return {"seconds": round(seconds, 1), **counts}
 
 
+TRAIN = ["train", "r.yaml", "-o", "run", "--no-report"]
+EXPLAIN = [
+    "explain",
+    "killed_network:build",
+    "x.npy",
+    "-o",
+    "maps.zarr",
+    "--rows",
+    "64",
+    "--method",
+    "smooth_grad",
+]
+ATTACK = ["attack", "trained", "--eps", "0.1", "--rows", "8", "--steps", "20", "-o", "attack"]
+
+
+def of_command(name: str) -> dict[str, Any]:
+    """Counts of one of the commands, in an empty folder."""
+    Path("r.yaml").write_text(RECIPE, encoding="utf-8")
+    Path("killed_network.py").write_text(NETWORK, encoding="utf-8")
+    np.save("x.npy", np.random.default_rng(0).normal(size=(4000, 64)).astype("f4"))
+    if name == "train":
+        return measured(TRAIN, "run", of_run, MOMENTS)
+    if name == "train, two workers":
+        return measured([*TRAIN, "-w", "2"], "run", of_run, OF_WORKERS, 2)
+    if name == "explain":
+        return measured(EXPLAIN, "maps.zarr", of_maps, MOMENTS)
+    called(TRAIN, None)
+    Path("run").rename("trained")
+    return measured(ATTACK, "attack", of_attack, MOMENTS)
+
+
 def main() -> None:
-    """Measure, print, write."""
+    """Measure what is named, or all; print, write."""
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as place:
-        os.chdir(place)
-        Path("r.yaml").write_text(RECIPE, encoding="utf-8")
-        Path("killed_network.py").write_text(NETWORK, encoding="utf-8")
-        np.save("x.npy", np.random.default_rng(0).normal(size=(4000, 64)).astype("f4"))
-        train = ["train", "r.yaml", "-o", "run", "--no-report"]
-        explain = ["explain", "killed_network:build", "x.npy", "-o", "maps.zarr", "--rows", "64"]
-        explain += ["--method", "smooth_grad"]
-        attack = ["attack", "trained", "--eps", "0.1", "--rows", "8", "--steps", "20", "-o", "attack"]
-        found = {
-            "train": measured(train, "run", of_run, MOMENTS),
-            "train, two workers": measured([*train, "-w", "2"], "run", of_run, OF_WORKERS, 2),
-            "explain": measured(explain, "maps.zarr", of_maps, MOMENTS),
-        }
-        shutil.copytree("run", "trained")
-        found["attack"] = measured(attack, "attack", of_attack, MOMENTS)
+    found = {}
+    for name in sys.argv[1:] or ("train", "train, two workers", "explain", "attack"):
+        with tempfile.TemporaryDirectory() as place:
+            os.chdir(place)
+            found[name] = of_command(name)
     print(json.dumps(found, indent=2))
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if len(sys.argv) == 1:
+        RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
