@@ -131,6 +131,9 @@ def only_writer(lock: Path, place: Path) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(lock, place)
     try:
+        with writing(place):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
         lock.unlink(missing_ok=True)
@@ -155,8 +158,6 @@ def _locked(lock: Path, place: Path) -> int:
         except OSError:  # a file system without locks
             return descriptor
         if _is_still(descriptor, lock):
-            os.truncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
             return descriptor
         os.close(descriptor)  # whoever held it has just removed it
 

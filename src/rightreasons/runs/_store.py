@@ -71,8 +71,11 @@ class MapStore:
         shutil.rmtree(making, ignore_errors=True)
         with writing(path):
             making.parent.mkdir(parents=True, exist_ok=True)
-            cls._make(making, first, rows, attributes)
-            making.replace(path)
+            try:
+                cls._make(making, first, rows, attributes)
+                making.replace(path)
+            finally:
+                shutil.rmtree(making, ignore_errors=True)
         return cls(path, "r+")
 
     @staticmethod
