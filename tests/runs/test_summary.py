@@ -103,7 +103,10 @@ def test_failed_fits_are_counted_and_a_split_without_any_other_is_refused() -> N
     assert found["arms"][1]["failed"] == 1
     assert found["weights"]["Sparse"][0]["failed"] == 1
     del chosen["Sparse", 0]
-    with pytest.raises(DataError, match="every trial of arm 'Sparse' failed on split 0.*too hot"):
+    with pytest.raises(
+        DataError,
+        match=r"every trial of arm 'Sparse' failed on split 0.*flatter the arm. The first failure: [^.]*too hot",
+    ):
         summarise(recipe(1), tasks.Binary(), results, chosen, seen)
 
 

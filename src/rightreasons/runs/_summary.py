@@ -67,11 +67,13 @@ def _require_all(recipe: Recipe, results: Sequence[Result], chosen: Mapping[tupl
                 continue
             own = [r for r in results if r["arm"] == arm.name and r["split"] == split]
             why = next(
-                (r["error"] for r in own if "error" in r), "its outputs are not finite on validation rows."
+                (r["error"] for r in own if "error" in r),
+                "its outputs are not finite on validation rows. Lower the learning rate or the weights, or set "
+                "training.clip.",
             )
             raise DataError(
                 f"every trial of arm {arm.name!r} failed on split {split}, and leaving the split out would flatter the "
-                f"arm. Lower the learning rate or the weights, or set training.clip. The first failure: {why}"
+                f"arm. The first failure: {why}"
             )
 
 
