@@ -340,6 +340,17 @@ def test_a_function_keeps_the_cells_it_writes_to() -> None:
     assert calls == 1
 
 
+def test_a_function_that_names_a_module_is_given_its_copy_and_its_own_globals_stay() -> None:
+    def first() -> nn.Module:
+        return GLOBAL[0]
+
+    with explaining(GLOBAL, second_order=False, by_others=True) as network:
+        assert isinstance(network, nn.Sequential)
+        assert in_view(first)() is network[0], "as a layer that is looked up for captum"
+    assert first() is GLOBAL[0]
+    assert Views().of(first) is first, "where the module is none of the model's"
+
+
 def test_code_of_others_comes_to_the_view_of_the_model() -> None:
     model, seen = nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.9)), []
 

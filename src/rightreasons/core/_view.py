@@ -10,8 +10,9 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dis import get_instructions
 from functools import partial
-from types import CellType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -184,7 +185,8 @@ class Views:
         defaults, keywords = value.__defaults__, value.__kwdefaults__
         before = (*held, defaults, keywords)
         after = tuple(map(self.of, before))
-        if not _differ(after, before):
+        around = self._globals(value)
+        if not (around or _differ(after, before)):
             return value
         itself = [content is value for content in held]
         new = [
@@ -192,13 +194,22 @@ class Views:
             for cell, a, b, own in zip(cells, after, held, itself, strict=False)
         ]
         code, name = value.__code__, value.__name__
-        copied = FunctionType(code, value.__globals__, name, after[-2], tuple(new) or None)
+        copied = FunctionType(code, around or value.__globals__, name, after[-2], tuple(new) or None)
         for cell, own in zip(new, itself, strict=True):
             if own:
                 cell.cell_contents = copied
         copied.__kwdefaults__ = after[-1]
         copied.__dict__.update(value.__dict__)
         return copied
+
+    def _globals(self, value: FunctionType) -> dict[str, Any]:
+        """Those of a function with copies in place of the modules it names; empty, if there are none."""
+        found, code = value.__globals__, value.__code__
+        parts = {name: found[name] for name in _names(code) if isinstance(found.get(name), nn.Module)}
+        ours = {name: self.module(m) for name, m in parts.items() if self.everything or id(m) in self._copies}
+        if not ours or any(step.opname == "STORE_GLOBAL" for step in get_instructions(code)):
+            return {}
+        return {**found, **ours}
 
     def _reference(self, value: "weakref.ref[Any]") -> "weakref.ref[Any]":
         owner = value()
@@ -217,6 +228,11 @@ _COPIED: dict[type, Callable[[Views, Any], Any]] = {
 
 def _differ(after: Any, before: Any) -> bool:
     return any(a is not b for a, b in zip(after, before, strict=True))
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
 
 
 def _content(cell: CellType) -> Any:
