@@ -87,3 +87,19 @@ def test_describe_takes_several_labels_and_a_size(tmp_path: Path, capsys: pytest
         Image.new("L", size).save(tmp_path / "pictures" / name / "1.png")
     assert main(["data", "describe", str(tmp_path / "pictures"), "--size", "3", "7"]) == 0
     assert "2 rows of shape (1 x 3 x 7)" in capsys.readouterr().out
+
+
+def test_points_for_thousands_and_rows_without_a_label(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = "\n".join(f"{i}.000,5;{i % 2 if i else ''}" for i in range(9))
+    (tmp_path / "t.csv").write_text(f"sep=;\nv;y\n{lines}\n")
+    asked = [str(tmp_path / "t.csv"), "--target", "y", "--decimal", ","]
+    assert main(["data", "describe", *asked, "--thousands", "."]) == 2
+    assert "first in row 1. A row without a label" in capsys.readouterr().err
+    assert main(["data", "describe", *asked, "--thousands", ".", "--skip-unlabelled"]) == 0
+    out = capsys.readouterr().out
+    assert "t: 8 rows of shape (1)" in out
+    assert "numbers 1000.5 to 8000.5" in out
+    assert main(["init", *asked, "--thousands", ".", "--skip-unlabelled"]) == 0
+    assert read(tmp_path / "t.yaml").data.thousands == "."

@@ -200,3 +200,31 @@ def test_evaluate_needs_labels(made: Path, tmp_path: Path, capsys: pytest.Captur
     assert (
         main(["evaluate", str(made / "people"), new_rows(tmp_path, "ill", "sick"), "--target", "sick"]) == 0
     )
+
+
+@pytest.mark.parametrize("command", [["predict"], ["evaluate"], ["explain", "-o", "maps.csv"]])
+def test_swapped_arguments_are_noticed(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    rows, run = new_rows(tmp_path), str(made / "people")
+    assert main([*command, rows, run]) == 2
+    assert f"the run comes first, then the data: {run} {rows}" in capsys.readouterr().err
+
+
+def test_a_file_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", new_rows(tmp_path), new_rows(tmp_path)]) == 2
+    assert "is a file, and a run is a folder" in capsys.readouterr().err
+
+
+def test_evaluate_may_skip_rows_without_a_label(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = new_rows(tmp_path)
+    Path(rows).write_text(Path(rows).read_text() + "p99,30,beer,\n")
+    assert main(["evaluate", str(made / "people"), rows]) == 2
+    assert (
+        "first in row 21. A row without a label teaches nothing: leave these rows out"
+        in capsys.readouterr().err
+    )
+    assert main(["evaluate", str(made / "people"), rows, "--skip-unlabelled"]) == 0
+    assert "20 rows; mean" in capsys.readouterr().out

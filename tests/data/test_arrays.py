@@ -204,11 +204,12 @@ def test_channels_are_of_images(tmp_path):
 
 def test_labels_groups_and_ids_in_a_column_are_those_of_a_row(tmp_path):
     y, real, names = np.arange(30) % 2, np.linspace(0, 1, 30), np.array([f"p{i}" for i in range(30)])
+    wards = np.repeat(names[:15], 2)
     path = saved(
-        tmp_path, x=np.ones((30, 2)), y=y, real=real, g=names,
-        y1=y[:, None], real1=real[:, None], g1=names[:, None],
+        tmp_path, x=np.ones((30, 2)), y=y, real=real, i=names, g=wards,
+        y1=y[:, None], real1=real[:, None], i1=names[:, None], g1=wards[:, None],
     )  # fmt: skip
-    flat, column = (read(path, target=f"y{end}", id=f"g{end}", group=f"g{end}") for end in ("", "1"))
+    flat, column = (read(path, target=f"y{end}", id=f"i{end}", group=f"g{end}") for end in ("", "1"))
     assert column.task() == flat.task() == ("binary", {})
     assert (column.y.tolist(), column.ids, column.clusters) == (flat.y.tolist(), flat.ids, flat.clusters)
     flat, column = (read(path, target=f"real{end}") for end in ("", "1"))

@@ -86,6 +86,12 @@ def test_gmt_files(tmp_path):
     assert data.read_gmt(path) == {"REPAIR": ("TP53", "ATM"), "GROWTH": ("KRAS",)}
 
 
+def test_gmt_files_of_other_programs(tmp_path):
+    path = tmp_path / "sets.gmt"
+    path.write_bytes("\ufeffREPAIR\tof\x85DNA\tTP53 \tATM\r\n\r\nGROWTH\t\tKRAS\r\n".encode())
+    assert data.read_gmt(path) == {"REPAIR": ("TP53", "ATM"), "GROWTH": ("KRAS",)}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

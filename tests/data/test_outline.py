@@ -52,3 +52,12 @@ def test_what_else_one_should_know() -> None:
         "groups: 1, never divided between parts of a split",
         "parts: train 1, test 1",
     ]
+
+
+def test_names_that_are_probably_misspelt() -> None:
+    x = torch.tensor([[0.0]] * 40 + [[1.0]])
+    y = torch.tensor([0] * 40 + [1])
+    columns = (Column("sex", levels=("male", "mael")),)
+    text = outline(DataSet("d", x, y, columns=columns, classes=("flags", "flgas")))
+    assert "flgas 1 (2.4 %); is 'flgas' a misspelt 'flags'?" in text
+    assert "2 categories: male, mael; is 'mael' a misspelt 'male'?" in text

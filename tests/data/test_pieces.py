@@ -1,5 +1,6 @@
 """A source in pieces is the source: cut anywhere, read piece by piece, nothing is lost, moved or read otherwise."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,87 @@ def test_another_source_has_another_fingerprint(tmp_path: Path, pictures: Path) 
     assert pieces(pictures, 2, data.read).fingerprint() != before
     whole = Whole(data.DataSet("d", torch.zeros(2, 2), torch.zeros(2)), 1)
     assert Whole(data.DataSet("d", torch.ones(2, 2), torch.zeros(2)), 1).fingerprint() != whole.fingerprint()
+
+
+INCHES = "who,size,age\n" + "".join(
+    f"p{i},{('5' + chr(34) + ' pipe', 'plate')[i % 2]},{i}\n" for i in range(9)
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 9])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", INCHES),
+        ("t.tsv", INCHES.replace(",", "\t")),
+        ("t.csv", "sep=;\r\n" + INCHES.replace(",", ";").replace("\n", "\r\n")),
+        ("t.csv", "\ufeffsep=|\n" + INCHES.replace(",", "|")),
+    ],
+)
+def test_rows_with_inch_marks_are_all_there(tmp_path: Path, name: str, content: str, size: int) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    whole = data.read(path, id="who")
+    cut = pieces(path, size, lambda place: data.read(place, id="who"), id="who")
+    x, ids = together(cut)
+    assert (cut.rows, ids) == (9, whole.ids)
+    assert torch.equal(x[:, 1], whole.x[:, 1])
+
+
+def test_a_line_of_tabs_is_a_row_of_both_readers(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("a\tb\n1\t2\n\t\n3\t4\n")
+    x, _ = together(pieces(path, 2, data.read))
+    torch.testing.assert_close(x, data.read(path).x, equal_nan=True)
+    assert len(x) == 3
+
+
+def test_what_one_reader_refuses_the_other_does(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for content in ('a,b\n1,2\n"3,4\n5,6\n', "a,b\n1,2\n3\n", "a,b\n1,2\n3,4,5\n", "a,b\r1,2\r"):
+        path.write_text(content)
+        with pytest.raises(DataError) as at_once:
+            data.read(path)
+        with pytest.raises(DataError, match=re.escape(str(at_once.value))):
+            pieces(path, 1, data.read)
+
+
+def test_a_piece_has_the_rows_that_were_counted(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n3,4\n5,6\n")
+    cut = pieces(path, 2, lambda place: data.read(place).rows(torch.tensor([0])))
+    with pytest.raises(DataError, match=r"Rows 1 to 2 of .*t.csv were read as 1 rows"):
+        cut.take(0)
+    assert len(cut.take(1)) == 1
+
+
+def repeated(path: Path, name: str, **beside: tuple[str, ...]) -> tuple[int, int] | None:
+    return pieces(path, 2, read, id=name, **beside).repeated_id()
+
+
+def test_ids_repeated_across_pieces_are_found(tmp_path: Path) -> None:
+    ids = ["p1", "p2", "p3", "p4", "p2 ", "p6"]
+    frame = pd.DataFrame({"age": range(6), "who": ids})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    np.save(tmp_path / "x.npy", np.zeros((6, 2)))
+    np.save(tmp_path / "who.npy", np.array(ids))
+    assert repeated(tmp_path / "t.csv", "who") == (1, 4)
+    assert repeated(tmp_path / "t.parquet", "who") == (1, 4)
+    assert repeated(tmp_path / "x.npy", "who.npy", beside=("who.npy",)) == (1, 4)
+    assert repeated(tmp_path / "t.csv", "age") is None
+    assert repeated(tmp_path / "t.parquet", "age") is None
+    assert repeated(tmp_path / "t.csv", "nobody") is None
+    assert pieces(tmp_path / "t.csv", 2, read).repeated_id() is None
+
+
+def test_missing_ids_are_not_one_id(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("who,age\n,1\na,2\n,3\n")
+    assert repeated(tmp_path / "t.csv", "who") is None
+
+
+def test_an_array_beside_has_an_entry_for_each_row(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((4, 2)))
+    np.save(tmp_path / "who.npy", np.arange(5))
+    with pytest.raises(DataError, match=r"who.npy must have one entry per row of x \(4, 2\), got \(5,\)"):
+        pieces(tmp_path / "x.npy", 2, read, id="who.npy", beside=("who.npy",))

@@ -14,9 +14,31 @@ def test_a_file_that_is_not_there_is_told_with_the_closest(tmp_path):
 
 
 def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path):
-    (tmp_path / "t.xlsx").touch()
-    with pytest.raises(DataError, match=r"nothing is known about files that end in '.xlsx'.*'.csv'"):
-        read(tmp_path / "t.xlsx")
+    (tmp_path / "t.cvs").touch()
+    with pytest.raises(
+        DataError, match=r"nothing is known about files that end in '.cvs'. Did you mean '.csv'"
+    ):
+        read(tmp_path / "t.cvs")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("t.xlsx", "a workbook"), ("t.XLS", "a workbook"), ("t.dta", "a file of Stata")]
+)
+def test_other_programs_files_are_told_with_the_way_out(tmp_path, name, what):
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=rf"{name} is {what}.*, which is not read. Save it as CSV"):
+        read(tmp_path / name)
+
+
+def test_the_closest_is_of_the_same_kind_among_all_that_is_there(tmp_path):
+    for i in range(60):
+        (tmp_path / f"run{i:02}.csv").touch()
+    for name in ("patients.csv", "patient.yaml", "patient.txt", ".patient.csv"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"Did you mean '.*/patients.csv'\? The 61 names are like"):
+        read(tmp_path / "patient.csv")
+    with pytest.raises(DataError, match=r"Did you mean '.*/patient.txt'"):
+        read(tmp_path / "patientt.parquet")
 
 
 def test_one_image_is_no_data_set(tmp_path):

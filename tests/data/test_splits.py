@@ -193,3 +193,10 @@ def test_rows_are_drawn_by_event_and_other_labels_by_chance() -> None:
     assert event[drawn(lives, 8, seed=0)].sum() == 2
     numbers = DataSet("r", torch.zeros(40, 1), torch.arange(40.0))
     assert drawn(numbers, 8, seed=0).max() > 8
+
+
+def test_a_misspelt_class_is_named_where_it_stops_a_split() -> None:
+    y = torch.tensor([0] * 40 + [1] * 20 + [2])
+    rows = DataSet("d", torch.zeros(61, 1), y, classes=("flags", "fields", "flgas"))
+    with pytest.raises(DataError, match=r"no row of class \['flgas'\].* Is 'flgas' a misspelt 'flags'\?$"):
+        next(splits(rows, count=1, train=0.6, validation=0.2))

@@ -1,5 +1,6 @@
 import gzip
 import math
+import re
 import sys
 
 import pytest
@@ -129,7 +130,7 @@ def test_without_a_target_nothing_is_known(table):
         ("age,y\n1,0\n", {"target": "y", "drop": ["aeg"]}, "no column 'aeg'. Did you mean 'age'"),
         ("age,y\n1,0\n", {"target": "y", "id": "patient"}, "no column 'patient'"),
         ("a,y\n", {"target": "y"}, "has a header and no rows"),
-        ("", {"target": "y"}, "cannot be read as CSV: No columns to parse from file"),
+        ("", {"target": "y"}, "cannot be read as CSV: it is empty"),
         ("a,b\n1,2\n1,2,3,4\n", {}, "cannot be read as CSV: .*line 3"),
         ("a,a\n1,2\n", {}, "several columns of the name 'a'"),
         ("y\n1\n0\n", {"target": "y"}, "no column left to learn from besides 'y'"),
@@ -271,10 +272,11 @@ def test_decimals_of_other_countries(table):
     with pytest.raises(DataError, match=r"Column 'b' .* holds numbers, but '<0,1' in row 1 is none"):
         read(table(text), target="y", separator=";", decimal=",")
     with pytest.raises(
-        DataError, match=r"Column 'a' .*decimals begin with a comma, such as '1,5'.*decimal=','"
+        DataError,
+        match=r"Column 'a' .*'1,5' in row 1 \(2 such rows\).*Say decimal=',' \(--decimal\) if decimals",
     ):
         read(table(text), target="y", separator=";")
-    with pytest.raises(DataError, match=r"decimal=',' \(--decimal\) also ends the columns.*separator=';'"):
+    with pytest.raises(DataError, match=r"If columns end at ';', say separator=';'"):
         read(table(text), target="y", decimal=",")
 
 
@@ -313,3 +315,215 @@ def test_a_header_that_pandas_would_change_is_read_as_it_is(table, tmp_path):
     file = tmp_path / "t.csv.gz"
     file.write_bytes(gzip.compress(b"\xef\xbb\xbfa;b\n1;0\n2;1\n"))
     assert read(file, target="b", separator=";").feature_names == ("a",)
+
+
+GERMAN = {"target": "y", "separator": ";", "decimal": ","}
+
+
+def test_points_for_thousands_are_said_or_refused(table):
+    text = "a;v;y\n" + "".join(
+        f"{i},5;{v};{i % 2}\n" for i, v in enumerate(["1.234", "987", "2.500,75", "-1.000.000", "800"])
+    )
+    found = read(table(text), **GERMAN, thousands=".")
+    assert found.x[:, 1].tolist() == [1234, 987, 2500.75, -1000000, 800]
+    with pytest.raises(
+        DataError, match=r"Column 'v' .*'1.234' in row 1 \(3 such rows\) is none with decimal=','. Say"
+    ) as caught:
+        read(table(text), **GERMAN)
+    assert "thousands='.' (--thousands) if '.' separates thousands, or decimal='.'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "thousands", "expected"),
+    [
+        (['"1,234"', "987", '"2,500.5"'], ",", [1234, 987, 2500.5]),
+        (["1 234", "987", "12 345 678"], " ", [1234, 987, 12345678]),
+        (["1'234", "987", "2'500"], "'", [1234, 987, 2500]),
+        (["1\u202f234", "987", "2\u202f500"], "\u202f", [1234, 987, 2500]),
+    ],
+)
+def test_other_marks_of_thousands(table, values, thousands, expected):
+    text = rows_of(values)
+    assert read(table(text), target="y", thousands=thousands).x[:, 0].tolist() == expected
+    with pytest.raises(DataError, match=re.escape(f"thousands={thousands!r} (--thousands)")):
+        read(table(text), target="y")
+
+
+def test_a_group_of_two_digits_is_no_group(table):
+    with pytest.raises(
+        DataError, match="'1.23' in row 3 .1 such rows. is none with decimal=',' and thousands='.'"
+    ):
+        read(table("v;y\n1.234;0\n5;1\n1.23;0\n"), **GERMAN, thousands=".")
+
+
+def test_a_label_in_another_notation_is_refused_too(table):
+    text = "v;y\n" + "".join(f"{i};{v}\n" for i, v in enumerate(["1.234", "987"] * 4))
+    with pytest.raises(DataError, match=r"Target 'y' .*'1.234' in row 1 .*thousands='.'"):
+        read(table(text), **GERMAN)
+    assert read(table(text), **GERMAN, thousands=".", label="number").y.tolist() == [1234, 987] * 4
+
+
+def test_names_with_points_stay_names(table):
+    text = "v;y\n" + "".join(f"{v};{i % 2}\n" for i, v in enumerate(["250.01", "V03"] * 4))
+    assert read(table(text), **GERMAN).columns[0].levels == ("250.01", "V03")
+    assert read(table(text.replace("V03", "4.5")), **GERMAN, categorical=["v"]).columns[0].levels == (
+        "4.5",
+        "250.01",
+    )
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("code", ["-999", "-999.0", "-9.99e2"])
+def test_codes_are_numbers_in_columns_of_numbers(tmp_path, ending, code):
+    frame = pd.DataFrame(
+        {
+            "whole": [-999, 1, 2, 3],
+            "broken": [1.5, -999.0, 2.5, 3.5],
+            "text": ["a", "b ", "-999 ", "a"],
+            "y": [0, 1] * 2,
+        }
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    found = read(tmp_path / f"t.{ending}", target="y", missing=[code])
+    assert found.x[:, :2].isnan().tolist() == [[True, False], [False, True], [False, False], [False, False]]
+    assert found.columns[2].levels == (("a", "b") if code == "-999" else ("-999", "a", "b"))
+
+
+def test_codes_are_days_in_columns_of_days(tmp_path):
+    days = pd.to_datetime(["2020-01-01", "1900-01-01", "2020-01-03", "2020-01-04"])
+    pd.DataFrame({"when": days, "utc": days.tz_localize("UTC"), "y": [0, 1] * 2}).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    found = read(tmp_path / "t.parquet", target="y", missing=["1900-01-01"], dates_since="2020-01-01")
+    nan = math.nan
+    expected = torch.tensor([[0, 0], [nan, nan], [2, 2], [3, 3]], dtype=torch.float64)
+    torch.testing.assert_close(found.x, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_blanks_around_a_text_do_not_count(tmp_path, ending):
+    frame = pd.DataFrame(
+        {"v": ["NA ", " 1", "2 ", "unknown ", " ", "3"], "c": ["x", "x ", " x", "y", "y ", "y"]}
+    )
+    frame = frame.assign(y=[0, 1] * 3)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    found = read(tmp_path / f"t.{ending}", target="y", missing=["unknown"])
+    assert found.x[:, 0].isnan().tolist() == [True, False, False, True, True, False]
+    assert found.columns[1].levels == ("x", "y")
+
+
+def nested(pa):
+    return {
+        "lists": pa.array([[1], [2, 3], [], [4]]),
+        "records": pa.array([{"a": 1}] * 4),
+        "maps": pa.array([[("k", 1)]] * 4, pa.map_(pa.string(), pa.int64())),
+        "bytes": pa.array([b"a", b"b"] * 2),
+        "durations": pa.array([0, 1, 2, 3], pa.duration("s")),
+        "times": pa.array([0, 1, 2, 3], pa.time32("s")),
+        "text": pa.array(["08:15", "9:30"] * 2),
+        "timedelta": pa.array(["0 days 00:01:00", "1 days"] * 2),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["lists", "records", "maps", "bytes", "durations", "times", "text", "timedelta"]
+)
+def test_what_is_no_single_value_is_refused_as_feature_and_as_label(tmp_path, name):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(
+        pa.table({"v": nested(pa)[name], "w": [1.5, 2, 3, 4], "y": ["u", "v"] * 2}), tmp_path / "t.parquet"
+    )
+    what = (
+        "durations or times of day"
+        if name in ("durations", "times", "text", "timedelta")
+        else "bytes|lists or records"
+    )
+    with pytest.raises(DataError, match=rf"Column 'v' of .* holds ({what}), such as .*drop=\['v'\]"):
+        read(tmp_path / "t.parquet", target="y")
+    with pytest.raises(DataError, match=rf"Target 'v' of .* holds ({what}), such as"):
+        read(tmp_path / "t.parquet", target="v", drop=["y"])
+    assert read(tmp_path / "t.parquet", target="y", drop=["v"]).feature_names == ("w",)
+
+
+def test_a_date_is_no_label(tmp_path):
+    days = pd.to_datetime(["2020-01-01", "2020-01-02"])
+    pd.DataFrame({"v": [1.5, 2.5], "y": days}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="Target 'y' of .* holds dates, such as 2020-01-01.*days since"):
+        read(tmp_path / "t.parquet", target="y")
+
+
+def test_numbers_in_a_dictionary_and_decimals_stay_numbers(tmp_path):
+    from decimal import Decimal
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "v": pa.array([2.5, 10.0, 2.5, -999.0]).dictionary_encode(),
+        "d": pa.array([Decimal("1.50"), Decimal("2.25"), Decimal("-999.00"), Decimal("3.00")]),
+        "c": pa.array(["b", "a", "b", "a"]).dictionary_encode(),
+        "y": [0, 1, 0, 1],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    found = read(tmp_path / "t.parquet", target="y", missing=["-999"])
+    nan = math.nan
+    expected = torch.tensor([[2.5, 1.5], [10, 2.25], [2.5, nan], [nan, 3]], dtype=torch.float64)
+    torch.testing.assert_close(found.x[:, :2], expected, equal_nan=True)
+    assert [column.levels for column in found.columns] == [(), (), ("b", "a")]
+
+
+def test_numbers_that_pandas_wrote_as_a_category_are_one(tmp_path):
+    pd.DataFrame({"v": pd.Categorical([3, 1, 3, 1], [3, 1]), "y": [0, 1] * 2}).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    assert read(tmp_path / "t.parquet", target="y").columns[0].levels == ("1", "3")
+
+
+def test_dates_stay_dates_and_numbers_stay_numbers(table):
+    fitted = Preprocessing.fit(
+        read(table("d,v,y\n2020-01-01,1,0\n2020-01-05,2,1\n"), target="y", dates_since="2020-01-01")
+    )
+    like = {"like": fitted, "dates_since": "2020-01-01"}
+    assert read(table("d,v\n2020-01-03,7\n"), **like).x.tolist() == [[2, 7]]
+    with pytest.raises(DataError, match="'d' .* held dates in training and holds numbers now"):
+        read(table("d,v\n1577836800,7\n"), **like)
+    with pytest.raises(DataError, match="'v' .* held numbers in training and holds dates now"):
+        read(table("d,v\n2020-01-03,2020-01-03\n"), **like)
+
+
+def test_rows_without_a_label_are_skipped_where_it_is_asked(table):
+    text = "i,v,y\na,1.5,0\nb,2.5,unknown\nc,3.5,\nd,4.5,1\n"
+    found = read(table(text), target="y", id="i", missing=["unknown"], skip_unlabelled=True)
+    assert (found.ids, found.x[:, 0].tolist(), found.y.tolist()) == (("a", "d"), [1.5, 4.5], [0, 1])
+    assert found.description == "2 rows of t.csv, 2 without a label left out."
+    with pytest.raises(
+        DataError,
+        match=r"missing in 2 of 4 rows, first in row 2. .*skip_unlabelled=True \(--skip-unlabelled\)",
+    ):
+        read(table(text), target="y", id="i", missing=["unknown"])
+    with pytest.raises(DataError, match="missing in all 4 rows"):
+        read(table(text), target="y", id="i", missing=["unknown", "0", "1"], skip_unlabelled=True)
+    with pytest.raises(DataError, match="needs to know the label"):
+        read(table(text), id="i", skip_unlabelled=True)
+
+
+def test_a_group_of_its_own_for_each_row_is_refused(table):
+    with pytest.raises(
+        DataError, match=r"Group 'g' of .* a different value in each of the 3 rows.*say id='g'"
+    ):
+        read(table("g,v,y\na,1,0\nb,2,1\nc,3,0\n"), target="y", group="g")
+
+
+def test_names_around_which_are_blanks_are_found(table):
+    found = read(table('"age ",y \n1.5,0\n2.5,1\n'), target="y")
+    assert found.feature_names == ("age",)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_first_line_of_excel(table, mark):
+    found = read(table(f"{mark}sep=;\nv;y\n1,5;0\n2,5;1\n"), target="y", decimal=",")
+    assert (found.x.tolist(), found.y.tolist()) == ([[1.5], [2.5]], [0, 1])

@@ -111,7 +111,7 @@ def test_paths_are_relative_to_where_the_recipe_will_be(table: Path, tmp_path: P
 
 def test_a_label_is_needed(table: Path) -> None:
     with pytest.raises(
-        DataError, match=r"no label to learn yet.*--target.*Its columns: age, drink, crp, ill\."
+        DataError, match=r"no label to learn yet.*--target.*There are: age, drink, crp, ill, notes\."
     ):
         draft(table, drop=["day", "who"])
 
@@ -159,3 +159,58 @@ def test_row_numbers_without_a_name_are_left_out_and_arrays_have_no_identifiers(
     assert (recipe.data.id, recipe.data.drop) == (None, ["Unnamed: 0"])
     np.savez(tmp_path / "m.npz", x=np.arange(120.0).reshape(3, 40).T, y=np.arange(40) % 2)
     assert parse(draft(tmp_path / "m.npz", target="y")).data.id is None
+
+
+def test_the_label_is_among_the_names_of_a_wide_table(tmp_path: Path) -> None:
+    names = [f"v{i}" for i in range(200)]
+    names[100], names[150] = "Outcome", "sick"
+    rows = "\n".join(",".join(str(i * j % 7 + 0.5) for j in range(200)) for i in range(30))
+    (tmp_path / "t.csv").write_text(f"{','.join(names)}\n{rows}\n")
+    with pytest.raises(DataError, match=r"There are: Outcome, v0, v1, .* v19, v180, .*v199, and 159 more\."):
+        draft(tmp_path / "t.csv")
+    (tmp_path / "u.csv").write_text(
+        "".join(",".join(line.split(",")[120:170]) + "\n" for line in (",".join(names), *rows.splitlines()))
+    )
+    with pytest.raises(DataError, match="v149, sick, v151"):
+        draft(tmp_path / "u.csv")
+
+
+def test_what_may_be_the_label_lies_apart_from_arrays_and_genes(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "cells.h5ad", "w") as file:
+        file["X"] = np.ones((2, 2), dtype="f4")
+        for part in ("obs", "var"):
+            file.create_group(part).attrs["_index"] = "name"
+            file[f"{part}/name"] = np.array(["a", "b"], dtype="S")
+        file["obs/cell_type"] = np.array(["t", "u"], dtype="S")
+    with pytest.raises(DataError, match=r"target=NAME \(--target\). There are: cell_type\."):
+        draft(tmp_path / "cells.h5ad")
+    np.savez(tmp_path / "t.npz", x=np.ones((3, 2)), disease=[0, 1, 0], columns=["a", "b"])
+    with pytest.raises(DataError, match=r"There are: disease\."):
+        draft(tmp_path / "t.npz")
+    np.save(tmp_path / "x.npy", np.ones((3, 2)))
+    with pytest.raises(DataError, match="There is no other array that could be it"):
+        draft(tmp_path / "x.npy")
+    np.save(tmp_path / "y.npy", np.ones(3))
+    with pytest.raises(DataError, match=r"There are: y.npy\."):
+        draft(tmp_path / "x.npy")
+
+
+def test_notation_and_rows_without_a_label_are_passed_on(tmp_path: Path) -> None:
+    lines = "".join(f"{i}.000,5;{'ny'[i % 2] if i else ''}\n" for i in range(30))
+    (tmp_path / "t.csv").write_text(f"v;y\n{lines}")
+    text = draft(
+        tmp_path / "t.csv", target="y", separator=";", decimal=",", thousands=".", skip_unlabelled=True
+    )
+    found = parse(text).data
+    assert (found.thousands, found.skip_unlabelled, found.drop) == (".", True, [])
+    assert "label: n 14 (48.3 %), y 15 (51.7 %)" in text
+
+
+def test_a_misspelt_class_is_noticed(tmp_path: Path) -> None:
+    rows = ["ships,flags"] * 50 + ["trees,fields"] * 40 + ["treess,flgas"]
+    (tmp_path / "t.csv").write_text(
+        "v,kind,y\n" + "".join(f"{i + 0.5},{row}\n" for i, row in enumerate(rows))
+    )
+    text = draft(tmp_path / "t.csv", target="y")
+    assert "flgas 1 (1.1 %); is 'flgas' a misspelt 'flags'?" in text

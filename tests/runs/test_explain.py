@@ -302,6 +302,22 @@ class TestRuns:
         )
         assert arrays(path)["ids"][0] == "p0"
 
+    def test_an_id_in_two_pieces_is_refused_before_any_work(self, run: str, tmp_path: Path) -> None:
+        text = (tmp_path / "people.csv").read_text().replace("p90,", "p3,")
+        (tmp_path / "new.csv").write_text(text)
+        with pytest.raises(DataError, match="an id must name one row, but rows 4 and 91 have the same"):
+            runs.explain(Job(run, str(tmp_path / "new.csv"), "gradient", rows=30), tmp_path / "maps.zarr")
+        assert not (tmp_path / "maps.zarr").exists()
+
+    def test_inch_marks_and_formulas_come_back_from_the_table(self, run: str, tmp_path: Path) -> None:
+        ids = ["=1+1", '5" pipe', "@who", "-7", "'=x", "plain"]
+        columns = {"who": ids, "age": range(20, 26), "drink": ["beer"] * 6}
+        runs.write_table(columns, tmp_path / "new.csv")
+        path = runs.explain(Job(run, str(tmp_path / "new.csv"), "gradient", rows=2), tmp_path / "maps.csv")
+        cells = [line.split(",")[0] for line in path.read_text().splitlines()[1:]]
+        assert cells == ["'=1+1", '"5"" pipe"', "'@who", "-7", "''=x", "plain"]
+        assert list(data.read(path, id="row").ids) == ids
+
 
 class TestOwnNetworks:
     def test_pictures_keep_their_names(self, folder: Path) -> None:

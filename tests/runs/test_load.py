@@ -170,3 +170,16 @@ def test_results_of_changed_files_are_not_mixed(folder: Path, trained: runs.Trai
     (folder / "people.csv").write_text(people(90))
     with pytest.raises(RecipeError, match=r"the data of this run had the digest sha256:"):
         runs.run(trained.run.recipe(), folder / "runs" / "people", workers=0)
+
+
+def test_a_few_whole_numbers_are_no_classes_where_training_had_a_quantity(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 17},{i * 7 % 23},{i + 0.5}\n" for i in range(90))
+    (tmp_path / "t.csv").write_text(f"a,b,y\n{rows}")
+    text = PEOPLE.replace("people.csv, target: ill, id: who", "t.csv, target: y").replace("people", "r")
+    (tmp_path / "r.yaml").write_text(text)
+    finished(tmp_path / "runs", read(tmp_path / "r.yaml"))
+    (tmp_path / "new.csv").write_text("a,b,y\n1,2,10\n2,3,30\n3,4,20\n4,5,\n")
+    found = rr.load(tmp_path / "runs" / "r").read(tmp_path / "new.csv", skip_unlabelled=True)
+    assert (found.y.tolist(), found.classes) == ([10, 30, 20], ())
+    with pytest.raises(DataError, match="is missing in 1 of 4 rows, first in row 4"):
+        rr.load(tmp_path / "runs" / "r").read(tmp_path / "new.csv")

@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from rightreasons import data
 from rightreasons.core._errors import DataError
 from rightreasons.runs import write_table
 
@@ -29,3 +30,17 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
     ):
         write_table(COLUMNS, tmp_path / "t.cvs")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_formulas_are_marked_and_read_back_and_numbers_stay_numbers(tmp_path: Path) -> None:
+    columns = {
+        "id": ["=cmd|' /C calc'!A0", "-x", "-2"],
+        "@p": [-1.5, 2.0, 0.5],
+        "+class": ["-1", "+1", "-yes"],
+    }
+    text = write_table(columns, tmp_path / "t.csv") and (tmp_path / "t.csv").read_text()
+    assert text == "id,'@p,'+class\n'=cmd|' /C calc'!A0,-1.5,-1\n'-x,2.0,+1\n-2,0.5,'-yes\n"
+    found = data.read(tmp_path / "t.csv", id="id", categorical=["+class"])
+    assert (found.ids, found.feature_names) == (tuple(columns["id"]), ("@p", "+class"))
+    assert found.columns[1].levels == ("+1", "-1", "-yes")
+    assert json.loads(Path(write_table(columns, tmp_path / "t.json")).read_text()) == columns

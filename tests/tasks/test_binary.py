@@ -71,7 +71,7 @@ def test_metrics_take_outputs_that_carry_a_graph():
             Z,
             torch.tensor([0.0, 1.0, math.nan, 1.0]),
             InputError,
-            "must be finite, got 1 NaN or infinite of 4",
+            "must be finite, got 1 NaN or infinite of 4, the first one in row 2, counted from 0",
         ),
         (Z, Y.to(torch.complex64), InputError, "must be 0 or 1, got torch.complex64"),
         (Y, Y, InputError, "must be floating point, got torch.int64"),

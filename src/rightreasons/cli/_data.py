@@ -50,6 +50,8 @@ def describe(
     dates_since: options.DatesSince = None,
     separator: options.Separator = None,
     decimal: options.Decimal = None,
+    thousands: options.Thousands = None,
+    skip_unlabelled: options.SkipUnlabelled = False,
 ) -> None:
     """Rows, label, columns, missing values: what training would see."""
     from rightreasons import data as sets
@@ -61,6 +63,7 @@ def describe(
         "target": options.targets(target), "event": event, "id": id, "group": group, "split": split, "size": size,
         "labels": labels, "background": background,
         "dates_since": dates_since, "separator": separator, "decimal": decimal,
+        "thousands": thousands, "skip_unlabelled": skip_unlabelled or None,
     }  # fmt: skip
     given = {key: value for key, value in asked.items() if value is not None}
     try:

@@ -16,14 +16,22 @@ def evaluate(
     ] = None,
     target: options.Target = None,
     allow_unseen: options.Unseen = False,
+    skip_unlabelled: options.SkipUnlabelled = False,
     trust: options.Trust = False,
     code: options.Code = Path(),
 ) -> None:
     """Measure every arm on data it was not trained on: metrics of each split's network, mean and range."""
     from rightreasons import runs
 
+    options.require_order(run, source)
     found = runs.evaluate(
-        run, source, target=target, unseen="zero" if allow_unseen else "refuse", trust=trust, code=code
+        run,
+        source,
+        target=target,
+        unseen="zero" if allow_unseen else "refuse",
+        skip_unlabelled=skip_unlabelled,
+        trust=trust,
+        code=code,
     )
     typer.echo(runs.evaluation_text(found))
     if output is not None:

@@ -92,6 +92,7 @@ def explain(
     from rightreasons.cli._progress import counted
     from rightreasons.runs._load import passed_over
 
+    options.require_order(model, source)
     job = runs.Job(
         model,
         source,

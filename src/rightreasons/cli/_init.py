@@ -28,6 +28,8 @@ def init(
     dates_since: options.DatesSince = None,
     separator: options.Separator = None,
     decimal: options.Decimal = None,
+    thousands: options.Thousands = None,
+    skip_unlabelled: options.SkipUnlabelled = False,
     long: Annotated[
         bool, typer.Option("--long", help="Ten splits and three weights for an arm, instead of a first look.")
     ] = False,
@@ -46,7 +48,7 @@ def init(
     text = recipes.draft(
         source, target=options.targets(target), event=event, id=id, group=group, split=split, drop=drop or (),
         size=size, labels=labels, background=background, dates_since=dates_since, separator=separator,
-        decimal=decimal, folder=to.parent, long=long,
+        decimal=decimal, thousands=thousands, skip_unlabelled=skip_unlabelled, folder=to.parent, long=long,
     )  # fmt: skip
     write_atomically(to, text)
     dropped = recipes.parse(text).data.drop

@@ -5,10 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
+from rightreasons.core._errors import InputError
+
 
 def targets(given: list[str] | None) -> str | list[str] | None:
     """One column, or several, or none."""
     return given[0] if given and len(given) == 1 else given or None
+
+
+def require_order(run: str | Path, source: str) -> None:
+    """Refuse data given where the run is expected, and a run where data are."""
+    if not (Path(run) / "metrics.json").is_file() and (Path(source) / "metrics.json").is_file():
+        raise InputError(
+            f"{source} is a run and {run} is none: the run comes first, then the data: {source} {run}"
+        )
 
 
 def column(help: str, *names: str) -> Any:
@@ -105,7 +115,19 @@ Decimal = Annotated[
     typer.Option(
         "--decimal",
         metavar="TEXT",
-        help="What decimals in a CSV begin with, such as ','.",
+        help="What decimals in a table begin with, such as ','.",
         show_default=False,
     ),
+]
+Thousands = Annotated[
+    str | None,
+    typer.Option(
+        "--thousands",
+        metavar="TEXT",
+        help="What is between groups of three digits in a table, such as '.'.",
+        show_default=False,
+    ),
+]
+SkipUnlabelled = Annotated[
+    bool, typer.Option("--skip-unlabelled", help="Leave out rows of a table that have no label.")
 ]

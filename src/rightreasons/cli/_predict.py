@@ -36,6 +36,7 @@ def predict(
     """Predict rows of a file with a network of a run; labels are not needed, columns are found by name."""
     from rightreasons import runs
 
+    options.require_order(run, source)
     trained = runs.load(run, arm=arm, split=split, trust=trust, code=code)
     rows = trained.read(source, labelled=False, id=id, unseen="zero" if allow_unseen else "refuse")
     written = runs.write_table(trained.predict(rows, times=_numbers(times)), output)

@@ -146,13 +146,27 @@ def _index(table: Any, path: Path) -> list[str]:
     return _texts(_array(stored["values"] if hasattr(stored, "keys") else stored, path))
 
 
+def obs_columns(path: Path) -> tuple[str, ...]:
+    """Names of the columns of `obs`, which may hold a label; none of a file that cannot be read."""
+    try:
+        with extra("h5py", "h5py").File(path, "r") as file:
+            return _names(file)
+    except (OSError, KeyError):
+        return ()
+
+
+def _names(file: Any) -> tuple[str, ...]:
+    obs = file["obs"]
+    index = str(obs.attrs.get("_index", "_index")) if hasattr(obs, "keys") else obs.dtype.names[0]
+    names = obs.keys() if hasattr(obs, "keys") else obs.dtype.names
+    return tuple(name for name in names if name != index and not name.startswith("_"))
+
+
 def _column(file: Any, name: str, path: Path) -> Any:
     """A column of obs, of a type pandas knows."""
-    obs = file["obs"]
-    known = list(obs.keys()) if hasattr(obs, "keys") else list(obs.dtype.names)
-    if name not in known or name.startswith("_"):
-        shown = [each for each in known if not each.startswith("_")]
-        raise DataError(f"{path} has no column {name!r} in obs. {did_you_mean(name, shown)}")
+    obs, known = file["obs"], _names(file)
+    if name not in known:
+        raise DataError(f"{path} has no column {name!r} in obs. {did_you_mean(name, known)}")
     found = _values(file, name, path)
     rows = len(_index(obs, path))
     if found.ndim != 1 or len(found) != rows:

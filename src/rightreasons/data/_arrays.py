@@ -59,6 +59,13 @@ def read_arrays(path: Path, asked: Asked) -> DataSet:
     )
 
 
+def arrays_beside(path: Path) -> tuple[str, ...]:
+    """Names of what may hold a label: the other arrays of an .npz file, the other files beside an .npy file."""
+    if path.suffix == ".npy":
+        return tuple(sorted(each.name for each in path.parent.glob("*.npy") if each.name != path.name))
+    return tuple(name for name in _open(path) if name not in ("x", "columns", "vocabulary"))
+
+
 def stored_array(path: Path) -> np.ndarray:
     """The array of an .npy file.
 

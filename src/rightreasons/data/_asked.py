@@ -38,7 +38,10 @@ class NotNumbersError(DataError):
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of `read`, which documents them."""
+    """The options of `read`, which documents them.
+
+    Raises: DataError for signs of numbers that are none, or that stand for two things.
+    """
 
     target: str | Sequence[str] | None = None
     event: str | None = None
@@ -54,12 +57,27 @@ class Asked:
     like: Preprocessing | None = None
     separator: str | None = None
     decimal: str | None = None
+    thousands: str | None = None
+    skip_unlabelled: bool = False
     size: tuple[int, int] | None = None
     colour: bool | None = None
     background: str | None = None
     labels: str | None = None
     channels: str | None = None
     layer: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("decimal", "thousands"):
+            sign = getattr(self, name)
+            if sign is not None and (len(sign) != 1 or sign.isalnum() or sign in "+-"):
+                raise DataError(
+                    f"{name}={sign!r} (--{name}) must be one character that no number begins with."
+                )
+        if self.thousands == (self.decimal or "."):
+            raise DataError(
+                f"thousands={self.thousands!r} (--thousands) is also what decimals begin with. Say another decimal "
+                "(--decimal), such as ','."
+            )
 
     @property
     def targets(self) -> tuple[str, ...]:

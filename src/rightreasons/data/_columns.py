@@ -1,5 +1,6 @@
 """What a column of a table holds: numbers, truth values, dates or categories."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -17,8 +18,12 @@ EXACT = 2**53
 """Whole numbers up to here are exact in double precision."""
 EXACT_SINGLE = 2**24
 """And up to here in single precision."""
+_DAYS = "days since "
 _ISO = r"\d{4}-\d{2}-\d{2}(?:[ T].*)?"
-_COMMA = r"[-+]?\d*,\d+"
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?|-?\d+ days?(?: .*)?"
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:([.,' \u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
+_OTHER_SIGN = re.compile(r"[-+]?\d*[.,]\d+")
+_PARTS = {"bytes": "bytes", "mixed": "lists or records", "complex": "complex numbers"}
 _OTHER_DATE = r"\d{1,4}[./]\d{1,2}[./]\d{1,4}(?: .*)?|\d{1,2}-\d{1,2}-\d{4}"
 
 
@@ -33,18 +38,22 @@ def feature(series: Any, path: Path, asked: Asked, fitted: FittedColumn | None) 
         raise DataError(
             f"{where} has no value in any of its {len(series)} rows. Leave it out: drop=[{name!r}]."
         )
-    if name in asked.categorical or (fitted is not None and fitted.levels):
+    require_simple(series, where, f" or leave it out: drop=[{name!r}]")
+    kept = series.dtype.name == "category"
+    if name in asked.categorical or (fitted.levels if fitted is not None else kept):
         return _categories(series, name, fitted.levels if fitted else ())
+    if kept:  # of what was a number in training
+        series = series.astype(series.cat.categories.dtype)
     found = _numbers(series, name, where, asked)
     if found is not None:
+        if fitted is not None and not np.isnan(found[0]).all():
+            _require_same_kind(found[1], fitted, where)
         return found
     texts = _texts(series)
-    share = numbers_in(texts).notna().sum() / max(int(texts.notna().sum()), 1)
+    share = numbers_in(texts, asked).notna().sum() / max(int(texts.notna().sum()), 1)
     if fitted is not None or share > 0.5:
-        raise _not_a_number(texts, where, name)
-    if series.dtype.name != "category":
-        _require_points(texts, where)
-        _require_few(texts, where, name)
+        raise _not_a_number(texts, where, name, asked)
+    _require_few(texts, where, name)
     return _categories(series, name, ())
 
 
@@ -53,7 +62,9 @@ def plain_numbers(frame: Any, asked: Asked, fitted: Mapping[str, FittedColumn]) 
 
     Those that `feature` would say something about are left to it.
     """
-    named = set(asked.categorical) | {name for name, column in fitted.items() if column.levels}
+    named = set(asked.categorical) | {
+        name for name, column in fitted.items() if column.levels or column.description.startswith(_DAYS)
+    }
     names = [
         name
         for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
@@ -64,9 +75,73 @@ def plain_numbers(frame: Any, asked: Asked, fitted: Mapping[str, FittedColumn]) 
     return {name: values[:, i] for i, name in enumerate(names) if usual[i]}
 
 
-def numbers_in(texts: Any) -> Any:
-    """The texts as numbers, NaN where they are none."""
-    return extra("pandas", "pandas").to_numeric(texts, errors="coerce")
+def numbers_in(texts: Any, asked: Asked) -> Any:
+    """The texts as numbers in the notation that was said, NaN where they are none."""
+    pd = extra("pandas", "pandas")
+    decimal, thousands = asked.decimal or ".", asked.thousands
+    if decimal == "." and thousands is None:
+        return pd.to_numeric(texts, errors="coerce")
+    groups = rf"|\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+" if thousands else ""
+    number = rf"([-+]?(?:\d+{groups})?)(?:{re.escape(decimal)}(\d*))?((?:[eE][-+]?\d+)?)"
+
+    def plain(text: Any) -> str:
+        found = re.fullmatch(number, str(text).strip())
+        return f"{found[1].replace(thousands or ' ', '')}.{found[2] or ''}{found[3]}" if found else ""
+
+    return pd.to_numeric(texts.map(plain, na_action="ignore"), errors="coerce")
+
+
+def require_simple(series: Any, where: str, otherwise: str = "") -> None:
+    """Refuse values that are no single thing: lists, records, bytes."""
+    values = series.cat.categories if series.dtype.name == "category" else series
+    if values.dtype.kind not in "Oc":
+        return
+    kind = extra("pandas", "pandas").api.types.infer_dtype(values, skipna=True)
+    if kind in _PARTS:
+        first = repr(values.dropna().iloc[0] if values is series else values[0])
+        raise DataError(
+            f"{where} holds {_PARTS[kind]}, such as {' '.join(first.split())[:40]}, which are no numbers and no "
+            f"categories. Write their parts as columns of numbers or texts,{otherwise or ' or say another column'}."
+        )
+
+
+def require_notation(texts: Any, where: str, asked: Asked) -> None:
+    """Refuse numbers whose points or commas may stand for decimals or for thousands, unless it was said which."""
+    there = texts.dropna()
+    rest = there[numbers_in(there, asked).isna().to_numpy()]
+    other = rest[[bool(_GROUPED.fullmatch(each) or _OTHER_SIGN.fullmatch(each)) for each in rest]]
+    if not len(other) or len(there) - len(rest) + len(other) <= len(there) / 2:
+        return
+    first = other.iloc[0]
+    row, groups = int((texts == first).to_numpy().argmax()) + 1, _GROUPED.fullmatch(first)
+    sign = max(".,", key=first.rfind)  # the last of the two
+    ways = (
+        []
+        if groups is None
+        else [f"thousands={groups[1]!r} (--thousands) if {groups[1]!r} separates thousands"]
+    )
+    if first.count(sign) == 1:
+        ways.append(f"decimal={sign!r} (--decimal) if decimals begin with {sign!r}")
+    said = f"decimal={asked.decimal or '.'!r}" + (
+        f" and thousands={asked.thousands!r}" if asked.thousands else ""
+    )
+    both = groups is not None and sign != groups[1]
+    raise DataError(
+        f"{where} holds numbers, and {first!r} in row {row} ({len(other)} such rows) is none with {said}. Say "
+        f"{(' and ' if both else ', or ').join(ways)}; or write all numbers in one notation."
+    )
+
+
+def require_no_clock(series: Any, where: str, otherwise: str = "") -> None:
+    """Refuse durations and times of day, which have no unit to count in."""
+    kind = extra("pandas", "pandas").api.types.infer_dtype(series, skipna=True)
+    there = series.dropna()
+    text = kind == "string" and len(there) and bool(there.str.strip().str.fullmatch(_CLOCK).all())
+    if text or kind in ("timedelta", "timedelta64", "time"):
+        raise DataError(
+            f"{where} holds durations or times of day, such as {str(there.iloc[0])!r}, which are no numbers as they "
+            f"are. Write them as numbers in one unit, such as seconds{otherwise}."
+        )
 
 
 def text_of(value: Any) -> str:
@@ -88,8 +163,7 @@ def in_order(names: set[str]) -> tuple[str, ...]:
 def _numbers(series: Any, name: str, where: str, asked: Asked) -> tuple[np.ndarray, Column] | None:
     """The column if it holds numbers, truth values or dates; None if it holds other text."""
     pd = extra("pandas", "pandas")
-    if series.dtype.name == "category":
-        return None
+    require_no_clock(series, where, f", or leave the column out: drop=[{name!r}]")
     present = series.dropna()
     if pd.api.types.is_bool_dtype(present.infer_objects()):
         return series.astype("float64").to_numpy(), Column(name, "0 false, 1 true")
@@ -109,7 +183,8 @@ def _numbers(series: Any, name: str, where: str, asked: Asked) -> tuple[np.ndarr
             "them as "
             f"YYYY-MM-DD, or leave the column out: drop=[{name!r}]."
         )
-    parsed = numbers_in(texts)
+    require_notation(texts, where, asked)
+    parsed = numbers_in(texts, asked)
     if bool((parsed.isna() == texts.isna()).all()):
         return _finite(parsed.to_numpy(dtype=float), where), Column(name)
     return None
@@ -163,8 +238,8 @@ def exact_floats(values: np.ndarray, where: str) -> np.ndarray:
     )
 
 
-def _not_a_number(texts: Any, where: str, name: str) -> NotNumbersError:
-    bad = (numbers_in(texts).isna() & texts.notna()).to_numpy()
+def _not_a_number(texts: Any, where: str, name: str, asked: Asked) -> NotNumbersError:
+    bad = (numbers_in(texts, asked).isna() & texts.notna()).to_numpy()
     row = int(bad.argmax())
     return NotNumbersError(
         f"{where} holds numbers, but {texts.iloc[row]!r} in row {row + 1} is none ({int(bad.sum())} such rows). "
@@ -176,14 +251,12 @@ def _not_a_number(texts: Any, where: str, name: str) -> NotNumbersError:
     )
 
 
-def _require_points(texts: Any, where: str) -> None:
-    there = texts.dropna()
-    if len(there) and bool(there.str.fullmatch(_COMMA).mean() > 0.5):
-        first = there[there.str.fullmatch(_COMMA)].iloc[0]
-        raise DataError(
-            f"{where} holds numbers whose decimals begin with a comma, such as {first!r}, which would be taken for "
-            "text. Say decimal=',' (--decimal), or write them with a point."
-        )
+def _require_same_kind(column: Column, fitted: FittedColumn, where: str) -> None:
+    """Dates where training had dates, and nowhere else."""
+    now, then = (each.description.startswith(_DAYS) for each in (column, fitted))
+    if now != then:
+        kinds = ("dates", "numbers") if then else ("numbers", "dates")
+        raise DataError(f"{where} held {kinds[0]} in training and holds {kinds[1]} now. Write it as it was.")
 
 
 def _require_few(texts: Any, where: str, name: str) -> None:
@@ -233,4 +306,4 @@ def _days(moments: Any, name: str, where: str, asked: Asked) -> tuple[np.ndarray
         ) from error
     moments = moments.dt.tz_localize("UTC") if moments.dt.tz is None else moments.dt.tz_convert("UTC")
     days = (moments - origin) / pd.Timedelta(days=1)
-    return days.to_numpy(dtype=float), Column(name, f"days since {asked.dates_since}")
+    return days.to_numpy(dtype=float), Column(name, f"{_DAYS}{asked.dates_since}")

@@ -123,7 +123,7 @@ def read_gmt(path: Path | str) -> dict[str, tuple[str, ...]]:
 
 def _lines(text: str) -> list[tuple[str, str, tuple[str, ...]]]:
     """Name, description and members of each line."""
-    cells = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
+    cells = [[cell.strip() for cell in line.split("\t")] for line in text.split("\n") if line.strip()]
     return [(name, "".join(rest[:1]), tuple(m for m in rest[1:] if m)) for name, *rest in cells]
 
 

@@ -10,10 +10,23 @@ from torch import Tensor
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import Asked, extra
-from rightreasons.data._columns import in_order, numbers_in, require_exact, text_of
+from rightreasons.data._columns import (
+    in_order,
+    numbers_in,
+    require_exact,
+    require_no_clock,
+    require_notation,
+    require_simple,
+    text_of,
+)
 from rightreasons.data._dataset import PARTS, SURVIVAL
 
 _MOST_WHOLE = 10  # different whole numbers that are still taken for classes
+_ABSENT = {
+    True: "A row without a label teaches nothing: leave these rows out by skip_unlabelled=True (--skip-unlabelled), or "
+    "read them without a target to predict it.",
+    False: "Fill it in, or delete these rows.",
+}
 _PART_NAMES = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation"}
 
 
@@ -31,7 +44,7 @@ def read_labels(frame: Any, path: Path, asked: Asked) -> dict[str, Any]:
             raise DataError(
                 f"Several targets are at least two columns, got {list(asked.targets)}. Pass one as text."
             )
-        columns = [_zero_or_one(frame[name], f"Target {name!r} of {path}") for name in asked.targets]
+        columns = [_zero_or_one(frame[name], f"Target {name!r} of {path}", asked) for name in asked.targets]
         if asked.like is None:
             for name, column in zip(asked.targets, columns, strict=True):
                 _require_varied(column, f"Target {name!r} of {path}")
@@ -41,9 +54,9 @@ def read_labels(frame: Any, path: Path, asked: Asked) -> dict[str, Any]:
     known = asked.classes or asked.like is not None
     if not known:
         _require_varied(values.to_numpy(), where)
-    if asked.label == "class" or (asked.label is None and (asked.classes or _is_class(values, where))):
+    if asked.label == "class" or (asked.label is None and (asked.classes or _is_class(values, where, asked))):
         return _class_numbers(values, where, asked)
-    return {"y": torch.from_numpy(_numbers(values, where))}
+    return {"y": torch.from_numpy(_numbers(values, where, asked))}
 
 
 def names_of_rows(frame: Any, path: Path, asked: Asked) -> dict[str, Any]:
@@ -58,6 +71,7 @@ def names_of_rows(frame: Any, path: Path, asked: Asked) -> dict[str, Any]:
         found["ids"] = tuple(ids)
     if asked.group is not None:
         found["clusters"] = tuple(_texts(frame[asked.group], f"Group {asked.group!r} of {path}"))
+        _require_shared(found["clusters"], asked.group, path)
     if asked.split is not None:
         found["parts"] = tuple(parts_of(_texts(frame[asked.split], f"Split {asked.split!r} of {path}"), path))
     return found
@@ -85,14 +99,24 @@ def _require_different(ids: list[str], name: str, path: Path) -> None:
             )
 
 
+def _require_shared(clusters: tuple[str, ...], name: str, path: Path) -> None:
+    """Refuse groups of one row each, which group nothing."""
+    if len(clusters) > 1 and len(set(clusters)) == len(clusters):
+        raise DataError(
+            f"Group {name!r} of {path} has a different value in each of the {len(clusters)} rows, so it keeps no rows "
+            f"together. If it names the rows, say id={name!r} (--id) instead of group."
+        )
+
+
 def _present(series: Any, where: str) -> Any:
-    """The labels, all of which must be there."""
+    """The values, all of which must be there."""
+    require_simple(series, where)
     absent = series.isna().to_numpy()
     if absent.any():
         raise DataError(
             f"{where} is missing in {int(absent.sum())} of {len(series)} rows, first in row "
             f"{int(absent.argmax()) + 1}. "
-            "A row without a label teaches nothing: delete these rows, or read them without a target to predict it."
+            f"{_ABSENT[where.startswith('Target') or where.startswith('Event')]}"
         )
     return series
 
@@ -109,7 +133,7 @@ def _texts(series: Any, where: str) -> list[str]:
     return [text_of(value) for value in _present(series, where)]
 
 
-def _is_class(values: Any, where: str) -> bool:
+def _is_class(values: Any, where: str, asked: Asked) -> bool:
     """Whether labels are classes: text, true/false, or few whole numbers."""
     pd = extra("pandas", "pandas")
     if pd.api.types.is_bool_dtype(values) or values.dtype.name == "category":
@@ -117,9 +141,10 @@ def _is_class(values: Any, where: str) -> bool:
     if pd.api.types.is_numeric_dtype(values):
         whole = bool((values == values.round()).all())
         return whole and values.nunique() <= _MOST_WHOLE
-    share = float(numbers_in(values).notna().mean())
+    _require_quantity(values, where, asked)
+    share = float(numbers_in(values, asked).notna().mean())
     if share > 0.5:
-        _numbers(values, where)
+        _numbers(values, where, asked)
     if values.nunique() > max(2, len(values) / 2):
         raise DataError(
             f"{where} holds {values.nunique()} different texts in {len(values)} rows, such as {values.iloc[0]!r}: no "
@@ -143,9 +168,21 @@ def _class_numbers(values: Any, where: str, asked: Asked) -> dict[str, Any]:
     return {"y": torch.tensor([number[text] for text in texts]), "classes": classes}
 
 
-def _numbers(values: Any, where: str) -> np.ndarray:
+def _require_quantity(values: Any, where: str, asked: Asked) -> None:
+    """Refuse dates, durations and numbers of an uncertain notation."""
+    if values.dtype.kind == "M":
+        raise DataError(
+            f"{where} holds dates, such as {values.iloc[0]}. Write it as a number, such as days since a day."
+        )
+    require_no_clock(values, where)
+    if values.dtype.kind == "O":
+        require_notation(values.astype(str), where, asked)
+
+
+def _numbers(values: Any, where: str, asked: Asked) -> np.ndarray:
+    _require_quantity(values, where, asked)
     require_exact(values.to_numpy(), where)
-    numbers = np.array(numbers_in(values), dtype=float)
+    numbers = np.array(numbers_in(values, asked), dtype=float)
     wrong = ~np.isfinite(numbers)
     if wrong.any():
         row = int(wrong.argmax())
@@ -156,10 +193,11 @@ def _numbers(values: Any, where: str) -> np.ndarray:
     return numbers
 
 
-def _zero_or_one(series: Any, where: str) -> np.ndarray:
+def _zero_or_one(series: Any, where: str, asked: Asked) -> np.ndarray:
     values = _present(series, where)
     words = {"true": 1.0, "false": 0.0}
-    numbers = numbers_in(values.map(lambda value: words.get(str(value).lower(), value))).to_numpy(dtype=float)
+    said = values.map(lambda value: words.get(str(value).lower(), value))
+    numbers = numbers_in(said, asked).to_numpy(dtype=float)
     wrong = (numbers != 0) & (numbers != 1)
     if wrong.any():
         row = int(wrong.argmax())
@@ -176,8 +214,8 @@ def _survival(frame: Any, path: Path, asked: Asked) -> Tensor:
             f"event={asked.event!r} says whether the event was seen; the time until then is missing. Say target=COLUMN."
         )
     where = f"Target {asked.target!r} of {path}"
-    time = _numbers(_present(frame[asked.target], where), where)
-    event = _zero_or_one(frame[asked.event], f"Event {asked.event!r} of {path}")
+    time = _numbers(_present(frame[asked.target], where), where, asked)
+    event = _zero_or_one(frame[asked.event], f"Event {asked.event!r} of {path}", asked)
     if (time < 0).any():
         row = int((time < 0).argmax())
         raise DataError(f"{where} is a time and cannot be negative, got {time[row]:g} in row {row + 1}.")

@@ -13,6 +13,7 @@ from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._arrays import stored_array
 from rightreasons.data._asked import extra
+from rightreasons.data._csv import csv_frame
 from rightreasons.data._dataset import DataSet
 from rightreasons.data._pixels import ENDINGS, pixels
 
@@ -151,10 +152,7 @@ def _covered(start: float, stop: float) -> slice:
 
 def _box_table(path: Path) -> Any:
     pd = extra("pandas", "pandas")
-    try:
-        table = pd.read_csv(path, dtype={"id": str}, encoding="utf-8-sig", skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as CSV: {' '.join(str(error).split())}.") from error
+    table = csv_frame(path, dtype={"id": str}, keep_default_na=False)
     missing = [name for name in ("id", *_BOX) if name not in table.columns]
     if missing:
         raise DataError(
@@ -164,4 +162,4 @@ def _box_table(path: Path) -> Any:
     wrong = numbers.isna().any(axis=1).to_numpy()
     if wrong.any():
         raise DataError(f"{path}: the box in row {int(wrong.argmax()) + 1} has a corner that is no number.")
-    return pd.concat([table["id"], numbers], axis=1)
+    return pd.concat([table["id"].str.strip(), numbers], axis=1)

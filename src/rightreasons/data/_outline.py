@@ -5,6 +5,7 @@ from torch import Tensor
 
 from rightreasons.data._dataset import SURVIVAL, DataSet
 from rightreasons.data._identifiers import identifiers
+from rightreasons.data._misspelt import misspelt
 
 _MOST_LEVELS = 6
 _IDENTIFIER = {
@@ -55,13 +56,19 @@ def outline(data: DataSet) -> str:
 def _values(values: Tensor, levels: tuple[str, ...]) -> str:
     if levels:
         shown = ", ".join(levels[:_MOST_LEVELS]) + (", ..." if len(levels) > _MOST_LEVELS else "")
-        return f"{len(levels)} categories: {shown}"
+        counts = torch.bincount(values[~values.isnan()].long(), minlength=len(levels)).tolist()
+        return f"{len(levels)} categories: {shown}{_doubtful(levels, counts)}"
     there = values[~values.isnan()]
     if not len(there):
         return "no values"
     return (
         f"numbers {float(there.min()):g} to {float(there.max()):g}, mean {float(there.double().mean()):.4g}"
     )
+
+
+def _doubtful(names: tuple[str, ...], counts: list[int]) -> str:
+    found = misspelt(dict(zip(names, counts, strict=True)))
+    return "".join(f"; is {name!r} a misspelt {other!r}?" for name, other in found.items())
 
 
 def _label(data: DataSet) -> str:
@@ -73,7 +80,7 @@ def _label(data: DataSet) -> str:
     if data.classes:
         counts = torch.bincount(data.y.flatten(), minlength=len(data.classes)).tolist()
         named = [f"{name} {n:,} ({_share(n, data)})" for name, n in zip(data.classes, counts, strict=True)]
-        return ", ".join(named)
+        return ", ".join(named) + _doubtful(data.classes, counts)
     if data.y.ndim == 2 and data.y.shape[1] > 1:
         names = data.labels or tuple(str(i) for i in range(data.y.shape[1]))
         positive = data.y.sum(0).long().tolist()

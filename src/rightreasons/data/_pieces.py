@@ -1,7 +1,8 @@
 """A source of any size, some rows at a time: what is in memory does not grow with the number of rows.
 
 A piece is a small file or folder of the source's own form, made for as long as it is needed, so that it is read by
-whatever reads the source. Forms that cannot be cut (archives, AnnData, sets by name) are read whole, once.
+whatever reads the source; the parser that reads CSV also says where it is cut. Forms that cannot be cut (archives,
+AnnData, sets by name) are read whole, once.
 """
 
 from abc import ABC, abstractmethod
@@ -17,6 +18,8 @@ import torch
 from rightreasons.core._disk import digest_of, digest_of_tensors
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import extra
+from rightreasons.data._columns import text_of
+from rightreasons.data._csv import csv_column, layout
 from rightreasons.data._dataset import DataSet
 from rightreasons.data._image_folder import images_in
 
@@ -43,6 +46,10 @@ class Pieces(ABC):
     def take(self, piece: int) -> DataSet:
         """The rows of a piece."""
 
+    def repeated_id(self) -> tuple[int, int] | None:
+        """Two rows of one id, counted from 0, if there are such rows in different pieces."""
+        return None
+
     @abstractmethod
     def fingerprint(self) -> str:
         """A digest of all it holds, which tells it from any other source, and from itself after a change.
@@ -66,10 +73,12 @@ class Whole(Pieces):
 
 
 class _Cut(Pieces):
-    """A file or folder that can be cut."""
+    """A file or folder that can be cut; `id` is the column, or the file beside, that names its rows."""
 
-    def __init__(self, path: Path, size: int, reader: Callable[[Path], DataSet]) -> None:
-        self.path, self.size, self.reader = path, size, reader
+    def __init__(
+        self, path: Path, size: int, reader: Callable[[Path], DataSet], id: str | None = None
+    ) -> None:
+        self.path, self.size, self.reader, self.id = path, size, reader, id
 
     def take(self, piece: int) -> DataSet:
         try:
@@ -81,74 +90,89 @@ class _Cut(Pieces):
             ) from error
 
     def _taken(self, piece: int, folder: str) -> DataSet:
+        first, last = self.bounds(piece)
         try:
-            return self.reader(self.write(piece, Path(folder)))
+            found = self.reader(self.write(piece, Path(folder)))
         except DataError as error:
-            first, last = self.bounds(piece)
             said = str(error).replace(folder, str(self.path.parent))
             raise DataError(
                 f"In rows {first + 1} to {last}, counted from the first of them: {said}"
             ) from error
+        if len(found) != last - first:
+            raise DataError(
+                f"Rows {first + 1} to {last} of {self.path} were read as {len(found)} rows: maps would be those of "
+                "other rows. The file changed meanwhile, or cannot be cut; read it at once, by rr.data.read."
+            )
+        return found
 
     @abstractmethod
     def write(self, piece: int, folder: Path) -> Path:
         """Make the piece in an empty folder, and return what is to be read."""
+
+    def repeated_id(self) -> tuple[int, int] | None:
+        names = enumerate(self.names())
+        hashes = np.fromiter(
+            (hash(name if isinstance(name, str) else (row,)) for row, name in names), np.int64
+        )
+        order = np.argsort(hashes, kind="stable")
+        again = np.flatnonzero(np.diff(hashes[order]) == 0)
+        return (int(order[again[0]]), int(order[again[0] + 1])) if len(again) else None
+
+    def names(self) -> Iterator[str | float]:
+        """The id of each row, NaN where it is missing, some rows at a time."""
+        return iter(())
 
     def fingerprint(self) -> str:
         return digest_of(self.path)
 
 
 class _Lines(_Cut):
-    """A CSV file, cut where records end: after a line with an even number of quotes so far."""
+    """A CSV file, cut where its records begin."""
 
-    def __init__(self, path: Path, size: int, reader: Callable[[Path], DataSet]) -> None:
-        super().__init__(path, size, reader)
-        self.starts: list[int] = []
-        self.rows = -1
-        with path.open("rb") as file:
-            for start, record in _records(file):
-                if self.rows < 0:
-                    self.header = record
-                elif self.rows % size == 0:
-                    self.starts.append(start)
-                self.rows += 1
-        self.starts.append(path.stat().st_size)
+    def __init__(
+        self, path: Path, size: int, reader: Callable[[Path], DataSet], id: str | None, separator: str | None
+    ) -> None:
+        super().__init__(path, size, reader, id)
+        self.layout = layout(path, separator, every=size)
+        self.rows = self.layout.rows
         if self.rows < 1:
             raise DataError(f"{path} has no rows.")
 
     def write(self, piece: int, folder: Path) -> Path:
-        start, stop = self.starts[piece : piece + 2]
+        starts = self.layout.starts
         with self.path.open("rb") as file:
-            file.seek(start)
-            content = file.read(stop - start)
+            header = file.read(starts[0])
+            file.seek(starts[piece])
+            content = file.read(starts[piece + 1] - starts[piece])
         target = folder / self.path.name
-        target.write_bytes(self.header.rstrip(b"\r\n") + b"\n" + content)
+        target.write_bytes(header + content)
         return target
 
-
-def _records(file: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Where each record begins, and its bytes; blank lines between records are none."""
-    position, start, held = 0, 0, b""
-    for line in file:
-        held = held + line if held else line
-        position += len(line)
-        if held.count(b'"') % 2 == 0:
-            if held.strip():
-                yield start, held
-            start, held = position, b""
-    if held.strip():
-        yield start, held
+    def names(self) -> Iterator[str | float]:
+        for cells in csv_column(self.path, self.layout, self.id):
+            yield from cells.map(text_of, na_action="ignore")
 
 
 class _Array(_Cut):
     """An .npy file, and those beside it that belong to its rows; only the rows of a piece are mapped."""
 
     def __init__(
-        self, path: Path, size: int, reader: Callable[[Path], DataSet], beside: tuple[str, ...]
+        self,
+        path: Path,
+        size: int,
+        reader: Callable[[Path], DataSet],
+        id: str | None,
+        beside: tuple[str, ...],
     ) -> None:
-        super().__init__(path, size, reader)
+        super().__init__(path, size, reader, id)
         self.beside = beside
-        self.rows = len(self._mapped(path))
+        shape = self._mapped(path).shape
+        self.rows = shape[0]
+        for name in beside:
+            if (path.parent / name).is_file() and len(found := self._beside(name)) != self.rows:
+                raise DataError(
+                    f"{path}: {name} must have one entry per row of x {shape}, got {found.shape}."
+                )
 
     def _mapped(self, path: Path) -> np.ndarray:
         try:
@@ -163,8 +187,14 @@ class _Array(_Cut):
         rows = slice(*self.bounds(piece))
         np.save(folder / self.path.name, self._mapped(self.path)[rows])
         for name in self.beside:
-            np.save(folder / name, np.load(self.path.parent / name, mmap_mode="r", allow_pickle=False)[rows])
+            np.save(folder / name, self._beside(name)[rows])
         return folder / self.path.name
+
+    def _beside(self, name: str) -> np.ndarray:
+        return np.load(self.path.parent / name, mmap_mode="r", allow_pickle=False)
+
+    def names(self) -> Iterator[str | float]:
+        return iter(()) if self.id is None else map(text_of, self._beside(self.id))
 
     def fingerprint(self) -> str:
         return digest_of(self.path.parent, [self.path, *(self.path.parent / name for name in self.beside)])
@@ -173,8 +203,8 @@ class _Array(_Cut):
 class _Parquet(_Cut):
     """A Parquet file."""
 
-    def __init__(self, path: Path, size: int, reader: Callable[[Path], DataSet]) -> None:
-        super().__init__(path, size, reader)
+    def __init__(self, path: Path, size: int, reader: Callable[[Path], DataSet], id: str | None) -> None:
+        super().__init__(path, size, reader, id)
         parquet = extra("pyarrow.parquet", "pyarrow")
         self.file = parquet.ParquetFile(path)
         self.rows = self.file.metadata.num_rows
@@ -192,6 +222,11 @@ class _Parquet(_Cut):
             groups.slice(start - int(self.edges[first]), stop - start), folder / self.path.name
         )
         return folder / self.path.name
+
+    def names(self) -> Iterator[str | float]:
+        if self.id in self.file.schema_arrow.names:
+            for rows in self.file.iter_batches(columns=[self.id]):
+                yield from rows.column(0).to_pandas().map(text_of, na_action="ignore")
 
 
 class _Images(_Cut):
@@ -228,7 +263,9 @@ def pieces(
     reader: Callable[[Path], DataSet],
     *,
     labelled: bool = False,
+    id: str | None = None,
     beside: tuple[str, ...] = (),
+    separator: str | None = None,
     whole_tables: bool = False,
 ) -> Pieces:
     """The pieces of a file or folder.
@@ -238,7 +275,9 @@ def pieces(
         size: rows of a piece.
         reader: from a path of that form to rows.
         labelled: whether the reader reads labels.
+        id: column, or file beside an .npy file, that names the rows.
         beside: names of files beside an .npy file that have an entry for each of its rows.
+        separator: between the cells of a CSV file, as `read` was told it.
         whole_tables: read tables at once, as where their own values decide what they mean.
 
     Raises: DataError for a file that cannot be read.
@@ -247,9 +286,9 @@ def pieces(
     if path.is_dir():
         return _Images(path, size, reader, labelled)
     if ending == ".npy":
-        return _Array(path, size, reader, beside)
+        return _Array(path, size, reader, id, beside)
     if ending in (".csv", ".tsv", ".txt") and not whole_tables:
-        return _Lines(path, size, reader)
+        return _Lines(path, size, reader, id, separator)
     if ending in (".parquet", ".pq") and not whole_tables:
-        return _Parquet(path, size, reader)
+        return _Parquet(path, size, reader, id)
     return Whole(reader(path), size)

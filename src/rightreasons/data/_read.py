@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError
-from rightreasons.data._anndata import read_anndata
-from rightreasons.data._arrays import read_arrays
+from rightreasons.data._anndata import obs_columns, read_anndata
+from rightreasons.data._arrays import arrays_beside, read_arrays
 from rightreasons.data._asked import Asked, Label
 from rightreasons.data._dataset import DataSet
 from rightreasons.data._image_folder import read_images
@@ -16,7 +16,9 @@ from rightreasons.data._preprocessing import Preprocessing
 from rightreasons.data._table import read_csv, read_parquet
 
 _ROWS = ("target", "event", "id", "group", "split", "label", "classes")
-_TABLE = (*_ROWS, "drop", "categorical", "missing", "dates_since", "like")
+_TABLE = (
+    *_ROWS, "drop", "categorical", "missing", "dates_since", "like", "decimal", "thousands", "skip_unlabelled",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class _Format:
     options: tuple[str, ...]
 
 
-_CSV = _Format("a CSV file", read_csv, (*_TABLE, "separator", "decimal"))
+_CSV = _Format("a CSV file", read_csv, (*_TABLE, "separator"))
 _PARQUET = _Format("a Parquet file", read_parquet, _TABLE)
 _ARRAYS = _Format(
     "a NumPy file", read_arrays, ("target", "id", "group", "split", "label", "classes", "channels")
@@ -41,6 +43,12 @@ FORMATS: Mapping[str, _Format] = {
     ".parquet": _PARQUET, ".pq": _PARQUET,
     ".npz": _ARRAYS, ".npy": _ARRAYS,
     ".h5ad": _ANNDATA,
+}  # fmt: skip
+
+_ELSEWHERE = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "a workbook (in Excel: Save As, CSV UTF-8)"),
+    ".sav": "a file of SPSS", ".dta": "a file of Stata", ".sas7bdat": "a file of SAS", ".rds": "a file of R",
+    ".feather": "a Feather file", ".json": "JSON", ".jsonl": "JSON", ".zip": "an archive to unpack",
 }  # fmt: skip
 
 
@@ -61,6 +69,8 @@ def read(
     like: Preprocessing | None = None,
     separator: str | None = None,
     decimal: str | None = None,
+    thousands: str | None = None,
+    skip_unlabelled: bool = False,
     size: tuple[int, int] | None = None,
     colour: bool | None = None,
     background: str | None = None,
@@ -79,12 +89,15 @@ def read(
     | true and false                                 | 0 and 1                                                 |
     | dates, YYYY-MM-DD with or without a time       | days since `dates_since`; an error without it           |
     | text, more than half of it numbers             | an error that names the row of the first that is none   |
+    | durations, times of day, lists, bytes          | an error: they have no unit, or are no single value     |
     | text of at most 50 values, most of them twice  | categories, in alphabetical order                       |
     | other text                                     | an error: names and free text are no categories         |
 
-    Empty cells, NA, N/A, NaN, NULL and ? are missing; so are the texts in `missing`. Rows in messages count from 1
-    after the header. A target of text, true/false, or at most 10 different whole numbers is a class; other numbers
-    are a quantity. The scaling of numbers is not learned here: that is `Preprocessing`, from training rows only.
+    Empty cells, NA, N/A, NaN, NULL and ? are missing; so are the texts in `missing`, in a column of any type: -999 is
+    the number -999, too. Blanks around a text do not count. A CSV file whose rows have more or fewer cells than the
+    header is refused. Rows in messages count from 1 after the header. A target of text, true/false, or at most 10
+    different whole numbers is a class; other numbers are a quantity. The scaling of numbers is not learned here:
+    that is `Preprocessing`, from training rows only.
 
     Cost: one pass over the file, which must fit into memory.
 
@@ -103,8 +116,11 @@ def read(
         missing: further texts that stand for a missing value.
         dates_since: day, YYYY-MM-DD, that dates are counted from.
         like: a trained model's preprocessing: its columns are read, of the kinds that it knows, in any order.
-        separator: between columns; default a comma, a tab for .tsv.
+        separator: between columns, one character; default a comma, a tab for .tsv, or what a first line `sep=;` says.
         decimal: what decimals begin with; default a point.
+        thousands: what is between groups of three digits, as in 1.234.567; default nothing. It is never guessed.
+        skip_unlabelled: leave out the rows of a table that have no label, instead of refusing them; rows in messages
+            then count without them.
         size: height and width in pixels that images are resized to (bilinear, not cropped).
         colour: True for three channels, False for one, None for what the images are.
         background: colour that transparent images are laid over, white unless said: a name such as black, or #rrggbb.
@@ -133,8 +149,8 @@ def read(
         target = names_in("target", target)
     asked = Asked(
         target=target, event=event, id=id, group=group, split=split, label=label, dates_since=dates_since, like=like,
-        separator=separator, decimal=decimal, size=size, colour=colour, background=background, labels=labels,
-        channels=channels, layer=layer, **lists,
+        separator=separator, decimal=decimal, thousands=thousands, skip_unlabelled=skip_unlabelled, size=size,
+        colour=colour, background=background, labels=labels, channels=channels, layer=layer, **lists,
     )  # fmt: skip
     path = Path(path)
     found = _format(path)
@@ -154,20 +170,42 @@ def options(path: str | Path) -> tuple[str, ...]:
     return _format(Path(path)).options
 
 
+def candidates(path: Path) -> tuple[str, ...]:
+    """Names of what may hold the label in a file whose labels are apart from its inputs."""
+    apart = {_ANNDATA.name: obs_columns, _ARRAYS.name: arrays_beside}
+    return apart.get(_format(path).name, lambda _: ())(path)
+
+
 def _format(path: Path) -> _Format:
     if path.is_dir():
         return _IMAGES
     if not path.exists():
-        near = [str(each) for each in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"There is no file {str(path)!r}. {did_you_mean(str(path), near[:20])}")
+        raise DataError(f"There is no file {str(path)!r}. {did_you_mean(str(path), _beside(path))}")
     if not path.is_file():
         raise DataError(f"{path} is a pipe or a device, which may never end. Save what it gives as a file.")
-    ending = "".join(path.suffixes[-2:]).lower() if path.suffix == ".gz" else path.suffix.lower()
+    ending = _ending(path)
     if ending in ENDINGS:
         raise DataError(f"{path} is one image, and a data set is a folder of them: pass {path.parent}.")
+    if ending in _ELSEWHERE:
+        raise DataError(
+            f"{path} is {_ELSEWHERE[ending]}, which is not read. Save it as CSV (UTF-8) or Parquet."
+        )
     if ending not in FORMATS:
         raise DataError(
             f"{path} cannot be read: nothing is known about files that end in {ending!r}. "
             f"{did_you_mean(ending, FORMATS)} Or pass a folder of images."
         )
     return FORMATS[ending]
+
+
+def _ending(path: Path) -> str:
+    return "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+
+
+def _beside(path: Path) -> list[str]:
+    """What can be read where a path was looked for: of its own ending, or else of any, or folders."""
+    if not path.parent.is_dir():
+        return []
+    there = [each for each in path.parent.iterdir() if not each.name.startswith(".")]
+    like = [each for each in there if path.suffix and _ending(each) == _ending(path)]
+    return [str(each) for each in like or there if _ending(each) in FORMATS or each.is_dir()]

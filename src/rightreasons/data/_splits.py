@@ -11,6 +11,7 @@ from torch import Tensor
 from rightreasons.core._errors import DataError
 from rightreasons.data._dataset import SURVIVAL, DataSet
 from rightreasons.data._grouped import grouped
+from rightreasons.data._misspelt import misspelt
 
 
 class Split(NamedTuple):
@@ -176,10 +177,12 @@ def _require_classes(
     enough = len(wanted) if every else 2
     if len(part) and len(present) < enough:
         absent = [int(label) for label in wanted if label not in present]
-        named = (names[label] for label in absent) if names else absent
+        named = [names[label] for label in absent] if names else absent
+        known = {name: int((labels == i).sum()) for i, name in enumerate(names)}
+        doubts = [f" Is {a!r} a misspelt {b!r}?" for a, b in misspelt(known).items() if a in named]
         raise DataError(
             f"The {name} part of {len(part)} rows has no row of class {[*named]}, of which there are "
             f"{[int((labels == label).sum()) for label in absent]} in all: it can neither teach nor judge "
             f"it. Ask for more {name} rows, {'merge rare classes' if every else 'stratify=True'}, or drop "
-            "those rows."
+            f"those rows.{''.join(doubts)}"
         )

@@ -1,18 +1,16 @@
 """Tables: CSV and Parquet files to data sets."""
 
-import csv
-import gzip
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rightreasons.core._closest import did_you_mean, repeats
+from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import Asked, ColumnsError, extra
-from rightreasons.data._columns import feature, plain_numbers
+from rightreasons.data._columns import feature, numbers_in, plain_numbers, text_of
+from rightreasons.data._csv import csv_frame, require_different_names
 from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
@@ -22,90 +20,57 @@ _HINTS = {
     "id": " If another column names the rows, say id=COLUMN (--id).",
     "": "",
 }
-_SEPARATORS = (";", "\t", "|", ",")
 
 
 def read_csv(path: Path, asked: Asked) -> DataSet:
     """A table of text."""
-    pd = extra("pandas", "pandas")
-    separator = asked.separator or ("\t" if ".tsv" in path.suffixes else ",")
     texts = [name for name in (asked.id, asked.group, *asked.categorical) if name is not None]
     if asked.like is not None:
         texts += [column.name for column in asked.like.columns if column.levels]
-    options = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
-    decimal = asked.decimal or "."
-    if decimal == separator:
-        raise DataError(
-            f"decimal={decimal!r} (--decimal) also ends the columns of {path}, so numbers would be cut in two. Say "
-            "what columns end at: separator=';' (--separator)."
-        )
-    try:
-        _require_names(path, _header(path, separator), separator)
-        frame = pd.read_csv(
-            path,
-            dtype=dict.fromkeys(texts, str),
-            na_values=[*_MISSING, *asked.missing],
-            keep_default_na=False,
-            low_memory=False,
-            index_col=False,
-            decimal=decimal,
-            **options,
-        )
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8, or as Parquet.") from error
-    except (OSError, EOFError, ValueError, csv.Error) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(f"{path} cannot be read as CSV: {_line(error)}.{_other(path, separator)}") from error
-    if decimal != ".":
-        frame = frame.apply(_with_points, decimal=decimal)
-    return from_frame(
-        frame.copy(), path, asked
-    )  # a copy is one block of memory: columns are found 50 times faster
-
-
-def _header(path: Path, separator: str) -> list[str]:
-    """Names of the columns; pandas makes repeated ones different."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-        return next((row for row in csv.reader(file, delimiter=separator, skipinitialspace=True) if row), [])
-
-
-def _with_points(column: Any, decimal: str) -> Any:
-    """Texts that are numbers but for their decimal sign, in a column where not all are."""
-    if column.dtype.kind not in "OUT":
-        return column
-    number = rf"([-+]?\d*){re.escape(decimal)}(\d+(?:[eE][-+]?\d+)?)"
-    return column.map(lambda text: re.sub(rf"^{number}$", r"\1.\2", str(text)), na_action="ignore")
-
-
-def _other(path: Path, separator: str) -> str:
-    """What columns seem to end at, where lines do not fit together."""
-    if path.suffix == ".gz":
-        return ""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline()
-    likely = max(_SEPARATORS, key=header.count)
-    if header.count(likely) <= header.count(separator):
-        return ""
-    return f" If columns end at {likely!r}, say separator={likely!r} (--separator)."
+    found = csv_frame(
+        path,
+        asked.separator,
+        dtype=dict.fromkeys(texts, str),
+        na_values=[*_MISSING, *asked.missing],
+        keep_default_na=False,
+        decimal=asked.decimal or ".",
+    )
+    return from_frame(found.copy(), path, asked)  # a copy is one block: columns are found 50 times faster
 
 
 def read_parquet(path: Path, asked: Asked) -> DataSet:
     """A table in Parquet."""
-    pd = extra("pandas", "pandas")
-    extra("pyarrow", "pyarrow")
+    for module in ("pandas", "pyarrow"):
+        extra(module, module)
+    parquet = extra("pyarrow.parquet", "pyarrow")
     try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        table = parquet.ParquetFile(path).read()
+        require_different_names(path, table.column_names)
+        found = _frame(table)
+    except DataError:
+        raise
+    except (OSError, ValueError, NotImplementedError) as error:  # pyarrow's ArrowInvalid is a ValueError
         raise DataError(
             f"{path} cannot be read as Parquet: {_line(error)}. It may be cut short: fetch or write it again."
         ) from error
-    if frame.index.name is not None:
-        frame = frame.reset_index()
-    if asked.missing:
-        frame = frame.replace(dict.fromkeys(asked.missing, np.nan))
-    frame.columns = [str(name) for name in frame.columns]
-    _require_names(path, list(frame.columns), None)
-    return from_frame(frame, path, asked)
+    if found.index.name is not None:
+        found = found.reset_index()
+    found.columns = [str(name) for name in found.columns]
+    return from_frame(found, path, asked)
+
+
+def _frame(table: Any) -> Any:
+    """An Arrow table as pandas' frame: decimals are numbers, and what pandas wrote as a category is one again.
+
+    Parquet keeps a category of texts as a dictionary, but one of numbers as numbers; only pandas' own remark tells.
+    """
+    pyarrow = extra("pyarrow", "pyarrow")
+    for i, field in enumerate(table.schema):
+        if pyarrow.types.is_decimal(field.type):
+            table = table.set_column(i, field.name, table.column(i).cast(pyarrow.float64()))
+    found, said = table.to_pandas(), (table.schema.pandas_metadata or {}).get("columns", ())
+    names = [each["name"] for each in said if each["pandas_type"] == "categorical"]
+    return found.astype({name: "category" for name in names if name in found.columns})
 
 
 def from_frame(frame: Any, path: Path, asked: Asked) -> DataSet:
@@ -124,16 +89,62 @@ def from_frame(frame: Any, path: Path, asked: Asked) -> DataSet:
             require_name(name, frame.columns, str(path))
     if not kept:
         raise DataError(f"{path} has no column left to learn from besides {', '.join(map(repr, named))}.")
+    frame = _cleaned(frame, {*kept, *asked.about_rows}, asked)
+    rows = len(frame)
+    if asked.skip_unlabelled:
+        frame = _labelled(frame, path, asked)
     about_rows = read_labels(frame, path, asked) | names_of_rows(frame, path, asked)
     values, columns = _features(frame, kept, path, asked)
     return DataSet(
         name=path.name.partition(".")[0],
         x=torch.from_numpy(np.stack(values, axis=1)),
         columns=tuple(columns),
-        description=f"{len(frame)} rows of {path.name}.",
+        description=f"{len(frame)} rows of {path.name}{_skipped(rows - len(frame))}.",
         source=path.name,
         **about_rows,
     )
+
+
+def _labelled(frame: Any, path: Path, asked: Asked) -> Any:
+    """The rows that have a label."""
+    if not asked.targets:
+        raise DataError(f"skip_unlabelled needs to know the label of {path}. Say target=COLUMN (--target).")
+    found = frame[frame[list(asked.targets)].notna().all(axis=1)].reset_index(drop=True)
+    if not len(found):
+        raise DataError(f"Target {asked.target!r} of {path} is missing in all {len(frame)} rows.")
+    return found
+
+
+def _skipped(count: int) -> str:
+    return f", {count} without a label left out" if count else ""
+
+
+def _cleaned(frame: Any, used: set[str], asked: Asked) -> Any:
+    """The frame with texts that have no blanks around them, and nothing where a value stands for none.
+
+    What stands for none is the same in a column of any type: -999, -999.0 and "-999 " are the code "-999".
+    """
+    pd = extra("pandas", "pandas")
+    texts = pd.Series(asked.missing, dtype=str)
+    numbers = numbers_in(texts, asked).dropna()
+    moments = pd.to_datetime(texts, format="ISO8601", errors="coerce").dropna()
+    none, changed = {*_MISSING, *asked.missing}, dict[str, Any]()
+    kinds = {name: kind for name, kind in frame.dtypes.items() if name in used}
+    for name, kind in kinds.items():
+        if kind.name == "category":
+            column = frame[name]
+            gone = [each for each in column.cat.categories if text_of(each) in none]
+            changed[name] = column.cat.remove_categories(gone)
+        elif kind.kind == "O":
+            column = frame[name].map(lambda v: v.strip() if isinstance(v, str) else v, na_action="ignore")
+            changed[name] = column.mask(column.map(str, na_action="ignore").isin(list(none)))
+        elif kind.kind == "M" and len(moments):
+            changed[name] = frame[name].mask(frame[name].dt.tz_localize(None).isin(moments))
+    if len(numbers):
+        block = frame[[name for name, kind in kinds.items() if kind.kind in "iuf"]]
+        held = block.isin(numbers.tolist())
+        changed |= {name: block[name].mask(held[name]) for name in block.columns[held.to_numpy().any(0)]}
+    return frame.assign(**changed) if changed else frame
 
 
 def require_name(name: str, known: Any, where: str, hint: str = "") -> None:
@@ -166,19 +177,6 @@ def _features(frame: Any, kept: list[str], path: Path, asked: Asked) -> tuple[li
         more = f" Columns with a problem of their own: {', '.join(map(repr, others))}." if others else ""
         raise ColumnsError(f"{problems[first]}{more}", problems) from problems[first]
     return values, columns
-
-
-def _require_names(path: Path, names: list[str], separator: str | None) -> None:
-    repeated = repeats(names)
-    if repeated:
-        raise DataError(f"{path} has several columns of the name {repeated[0]!r}. Rename all but one.")
-    if separator is not None and len(names) == 1:
-        for other in _SEPARATORS:
-            if other in names[0]:
-                raise DataError(
-                    f"{path} has one column between {separator!r}s, {names[0]!r}. If columns end at {other!r}, say "
-                    f"separator={other!r} (--separator)."
-                )
 
 
 def _line(error: Exception) -> str:

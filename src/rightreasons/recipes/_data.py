@@ -31,7 +31,8 @@ class Data(Strict):
 
     READING: ClassVar[tuple[str, ...]] = (
         "target", "event", "id", "group", "split", "label", "classes", "drop", "categorical", "missing",
-        "dates_since", "separator", "decimal", "size", "colour", "background", "labels", "channels", "layer",
+        "dates_since", "separator", "decimal", "thousands", "skip_unlabelled", "size", "colour", "background",
+        "labels", "channels", "layer",
     )  # fmt: skip
 
     name: str | None = None
@@ -49,6 +50,8 @@ class Data(Strict):
     dates_since: str | None = None
     separator: str | None = None
     decimal: str | None = None
+    thousands: str | None = None
+    skip_unlabelled: bool = False
     size: tuple[int, int] | None = None
     colour: bool | None = None
     background: str | None = None

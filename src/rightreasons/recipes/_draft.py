@@ -10,6 +10,7 @@ from typing import Any
 from rightreasons import data
 from rightreasons.core._errors import DataError
 from rightreasons.data import ColumnsError, NotNumbersError
+from rightreasons.data._read import candidates
 from rightreasons.recipes._yaml import dump
 
 _SMALL = 2000  # training rows up to which an epoch is one step
@@ -22,6 +23,20 @@ _TESTED = {
 }
 _WEIGHTS = {False: "[0.1, 0.5]", True: "[0.1, 0.3, 1]"}
 _SHRINKING = {False: "[0.02, 0.1]", True: "[0.01, 0.03, 0.1]"}  # L1 of weights leaves nothing from .3 on
+_MOST_NAMES = 60  # that are all shown
+_OFTEN = (
+    "y",
+    "label",
+    "labels",
+    "target",
+    "class",
+    "outcome",
+    "response",
+    "diagnosis",
+    "status",
+    "event",
+    "died",
+)
 _FEW_TEXTS = 3  # different ones among numbers that may stand for no value
 
 
@@ -74,6 +89,8 @@ def draft(
     dates_since: str | None = None,
     separator: str | None = None,
     decimal: str | None = None,
+    thousands: str | None = None,
+    skip_unlabelled: bool = False,
     folder: str | Path | None = None,
     long: bool = False,
 ) -> str:
@@ -95,7 +112,9 @@ def draft(
         background: colour that transparent images are laid over.
         dates_since: day that dates are counted from.
         separator: what columns of a CSV end at.
-        decimal: what decimals in a CSV begin with.
+        decimal: what decimals in a table begin with.
+        thousands: what is between groups of three digits.
+        skip_unlabelled: leave out rows of a table that have no label.
         folder: that the recipe will be in, which its paths are relative to; None: that of the data.
         long: ten splits and three weights for an arm, so that differences are tested, instead of a first look with two
             splits and two weights.
@@ -106,7 +125,8 @@ def draft(
     """
     asked = {"target": target, "event": event, "id": id, "group": group, "split": split, "size": size,
              "labels": labels, "background": background,
-             "dates_since": dates_since, "separator": separator, "decimal": decimal}  # fmt: skip
+             "dates_since": dates_since, "separator": separator, "decimal": decimal,
+             "thousands": thousands, "skip_unlabelled": skip_unlabelled or None}  # fmt: skip
     options = {key: value for key, value in asked.items() if value is not None}
     if str(path) in data.names() and not Path(path).exists():
         if options or drop:
@@ -124,10 +144,15 @@ def draft(
         options |= columns.identify(named, options)
         found = data.read(path, **options, **columns.options())
     if not found.labelled:
-        table = found.columns and Path(path).suffix != ".h5ad"  # whose labels are not among the features
-        named = f" Its columns: {', '.join(found.feature_names[:30])}." if table else ""
+        table = "drop" in data.options(path)
+        names = (
+            [*found.feature_names, *(each for each in columns.drop if each not in drop)]
+            if table
+            else candidates(Path(path))
+        )
         raise DataError(
-            f"{path} has no label to learn yet. Say which column (or array) it is: target=NAME (--target).{named}"
+            f"{path} has no label to learn yet. Say which column (or array) it is: target=NAME (--target). "
+            f"{_choice(names)}"
         )
     home = Path(path).resolve().parent if folder is None else Path(folder).resolve()
     where = Path(os.path.relpath(Path(path).resolve(), home)).as_posix()
@@ -137,6 +162,16 @@ def draft(
         *(columns.lines() if "drop" in data.options(path) else []),
     ]
     return _text(where, found, reading, long)
+
+
+def _choice(names: Sequence[str]) -> str:
+    """Names that may be the label's: of very many the first, the last, and those that labels often have."""
+    if not names:
+        return "There is no other array that could be it."
+    often = [name for name in names if name.lower() in _OFTEN]
+    shown = names if len(names) <= _MOST_NAMES else dict.fromkeys((*often, *names[:20], *names[-20:]))
+    rest = f", and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return f"There are: {', '.join(shown)}{rest}."
 
 
 def _identifiers(path: str | Path, found: data.DataSet) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons import data, priors
-from rightreasons.core._errors import InputError, RecipeError
+from rightreasons.core._errors import DataError, InputError, RecipeError
+from rightreasons.data._csv import csv_frame
 from rightreasons.priors import LearnedPrior, MetaFeatures
 from rightreasons.priors._names import like
 from rightreasons.recipes._beliefs import Belief, GraphLaplacian, Known, Wrong
@@ -160,18 +161,14 @@ def _statistics(rows: data.DataSet) -> Mapping[Statistic, Float[Tensor, " column
 
 def _table(path: Any) -> Any:
     """The frame, with names as they are written: 007 is no number, NA not missing."""
-    import pandas as pd
-
     try:
-        frame = pd.read_csv(path, index_col=0, skipinitialspace=True)
-        as_text = {"header": None, "dtype": str, "keep_default_na": False, "skipinitialspace": True}
-        header = pd.read_csv(path, nrows=1, **as_text).iloc[0]
-        frame.index = pd.Index(
-            pd.read_csv(path, skiprows=1, usecols=[0], **as_text)[0].str.strip() if len(frame) else []
-        )
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"learned: {path} cannot be read as CSV: {error}.") from error
-    twice = [*frame.index[frame.index.duplicated()], *header[header.duplicated()]]
+        frame = csv_frame(path)
+        names = csv_frame(path, dtype=str, keep_default_na=False)
+    except DataError as error:
+        raise RecipeError(f"learned: {error}") from error
+    first, *others = frame.columns
+    frame = frame[others].set_axis(names[first].str.strip())
+    twice = frame.index[frame.index.duplicated()].tolist()
     if not len(frame.columns) or twice:
         got = f"{twice[0]!r} twice" if twice else "no other column (are they separated by commas?)"
         raise RecipeError(

@@ -21,6 +21,7 @@ def evaluate(
     *,
     target: str | None = None,
     unseen: Literal["refuse", "zero"] = "refuse",
+    skip_unlabelled: bool = False,
     trust: bool = False,
     code: str | Path = ".",
 ) -> Table:
@@ -34,6 +35,7 @@ def evaluate(
         source: a file or folder of the form the run was trained on, the name of a data set, or raw data.
         target: column of the label, where it has another name than in training.
         unseen: whether a category that training did not have is refused, or taken for a missing value.
+        skip_unlabelled: leave out rows of a table that have no label.
         trust: run the code that the run's recipe names.
         code: folder that such code is imported from.
 
@@ -48,7 +50,7 @@ def evaluate(
     for arm in metrics["arms"]:
         for split in range(metrics["splits"]):
             trained = load(run, arm=arm["name"], split=split, trust=trust, code=code)
-            found = trained.read(source, target=target, unseen=unseen)
+            found = trained.read(source, target=target, unseen=unseen, skip_unlabelled=skip_unlabelled)
             rows += _measured(trained, found)
     return {key: [row[key] for row in rows] for key in rows[0]}
 

@@ -137,8 +137,25 @@ class Work:
         if not path.exists():
             named = trained is None and path.name == job.source and not path.suffix
             return Whole(data.load(job.source) if named else read(job.source), size)
-        beside = _names(job.reading, trained, labelled) if path.suffix == ".npy" else ()
-        return pieces(path, size, read, labelled=labelled, beside=beside, whole_tables=trained is None)
+        asked = {**({} if trained is None else trained.recipe.data.reading), **job.reading}
+        return pieces(
+            path,
+            size,
+            read,
+            labelled=labelled,
+            id=asked.get("id"),
+            beside=_beside(asked, labelled or trained is None) if path.suffix == ".npy" else (),
+            separator=asked.get("separator"),
+            whole_tables=trained is None,
+        )
+
+    def require_different_ids(self) -> None:
+        """Raise a DataError if rows of different pieces have one id; those of one piece are refused as it is read."""
+        if (rows := self.pieces.repeated_id()) is not None:
+            raise DataError(
+                f"{self.job.source}: an id must name one row, but rows {rows[0] + 1} and {rows[1] + 1} have the same. "
+                "Delete the copies, or say which column names them: reading={{'id': COLUMN}} (--reading)."
+            )
 
     def identity(self) -> dict[str, Any]:
         """What the result depends on, in full: a store is gone on with only for the same."""
@@ -325,10 +342,9 @@ def _or_none(name: str | None) -> str:
     return "nothing" if name is None else repr(name)
 
 
-def _names(reading: Mapping[str, Any], trained: Trained | None, labelled: bool) -> tuple[str, ...]:
+def _beside(asked: Mapping[str, Any], labelled: bool) -> tuple[str, ...]:
     """Files beside an .npy file that its reader will look for."""
-    asked = dict(reading) if trained is None else {**trained.recipe.data.reading, **reading}
-    names = [asked.get("id"), *([asked.get("target")] if labelled or trained is None else [])]
+    names = [asked.get("id"), *([asked.get("target")] if labelled else [])]
     flat = [each for name in names for each in ([name] if isinstance(name, str) else name or [])]
     return tuple(flat)
 

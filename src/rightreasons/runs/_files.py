@@ -73,6 +73,8 @@ class RunDirectory:
             kind = (
                 "has no results yet (no metrics.json): finish it with rightreasons train"
                 if run.path.is_dir()
+                else "is a file, and a run is a folder"
+                if run.path.is_file()
                 else "does not exist"
             )
             others = did_you_mean(str(run.path), near) if near else "There is no finished run beside it."

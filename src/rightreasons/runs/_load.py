@@ -29,7 +29,7 @@ from rightreasons.runs._rows import parts as parts_of
 from rightreasons.runs._terms import attribution_of
 from rightreasons.runs._ways import way_of
 
-_OF_TRAINING = ("drop", "categorical", "group", "split")
+_OF_TRAINING = ("drop", "categorical", "group", "split", "skip_unlabelled")
 _FORM = "Pass data of the form it was trained on."
 _OF_LIST = ("labels", "id", "target", "event", "label")  # of images, in a file that names them
 _OF_LABELS = ("target", "event", "label", "classes")
@@ -102,6 +102,7 @@ class Trained:
         target: str | None = None,
         id: str | None = None,
         unseen: Literal["refuse", "zero"] = "refuse",
+        skip_unlabelled: bool = False,
     ) -> data.DataSet:
         """Data as the network sees them: the training's reading options, preprocessing and bounds.
 
@@ -113,6 +114,7 @@ class Trained:
             target: column of the label, where it has another name than in training.
             id: column that names the rows, likewise.
             unseen: whether a category that training did not have is refused, or taken for a missing value.
+            skip_unlabelled: leave out rows of a table that have no label.
 
         Raises: DataError for what cannot be read, a missing column, or a category unknown in training.
         """
@@ -121,7 +123,8 @@ class Trained:
         elif str(source) in data.names():
             found = data.load(str(source))
         else:
-            found = data.read(source, **self._reading(source, labelled, {"target": target, "id": id}))
+            said = {"target": target, "id": id, "skip_unlabelled": skip_unlabelled or None}
+            found = data.read(source, **self._reading(source, labelled, said))
         if not labelled and found.labelled:  # folders of new images need not be the classes
             found = replace(found, y=torch.full((len(found),), torch.nan), classes=(), labels=())
         bounds = self.recipe.data.bounds
@@ -257,7 +260,7 @@ class Trained:
         """Outputs of the network in eval mode, in pieces of bounded memory; x as `read` returns it."""
         return outputs_of(self.model, x)
 
-    def _reading(self, source: str | Path, labelled: bool, said: Mapping[str, str | None]) -> dict[str, Any]:
+    def _reading(self, source: str | Path, labelled: bool, said: Mapping[str, Any]) -> dict[str, Any]:
         """Options of `data.read` for new data, from those of the training data."""
         known = data.options(source)
         folder, table = "size" in known, "drop" in known
@@ -272,6 +275,10 @@ class Trained:
             asked = {key: value for key, value in asked.items() if key not in _OF_LIST}
         if folder and self.about["form"]["shape"][0] == 3:
             asked["colour"] = True  # also where the new images, or a piece of them, are all grey
+        if isinstance(
+            asked.get("target"), str
+        ):  # few whole numbers are no classes where training had a quantity
+            asked["label"] = "class" if self.classes else "number"
         if not labelled:
             asked = {key: value for key, value in asked.items() if key not in _OF_LABELS}
         return {key: asked[key] for key in known if asked.get(key) is not None}

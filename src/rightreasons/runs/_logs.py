@@ -11,6 +11,7 @@ from typing import Any
 from rightreasons.core._disk import append, write_atomically
 from rightreasons.recipes import Recipe
 from rightreasons.runs._files import RunDirectory
+from rightreasons.runs._tables import cells
 
 Record = dict[str, Any]
 
@@ -63,10 +64,10 @@ def _csv(run: RunDirectory, fit: str) -> Iterator[Callable[[Record], None]]:
 
 def _lines(columns: list[str], rows: list[Record], header: bool) -> str:
     text = StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n")
     if header:
-        writer.writeheader()
-    writer.writerows(rows)
+        writer.writerow(cells(columns))
+    writer.writerows(cells(row.get(name, "") for name in columns) for row in rows)
     return text.getvalue()
 
 

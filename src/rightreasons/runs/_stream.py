@@ -97,6 +97,7 @@ def _opened(job: Job, path: Path, table: bool, devices: int) -> tuple[MapStore, 
         if damaged := store.reopen_damaged():
             _LOG.warning("%s: %d damaged pieces are explained anew.", path, damaged)
         return store, work
+    work.require_different_ids()
     arrays, rows = work.maps(0)
     if table and arrays["maps"].ndim != 2:
         raise InputError(

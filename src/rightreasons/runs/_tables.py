@@ -1,7 +1,7 @@
 """Tables as files people open elsewhere."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._disk import write_atomically
 from rightreasons.core._errors import DataError
+from rightreasons.data._csv import escaped
 from rightreasons.runs._files import to_json
 
 _ENDINGS = (".csv", ".parquet", ".json")
@@ -16,6 +17,9 @@ _ENDINGS = (".csv", ".parquet", ".json")
 
 def write_table(columns: Mapping[str, Sequence[Any]], path: str | Path | None) -> str:
     r"""Write columns of equal length as .csv, .parquet or .json, whole or not at all.
+
+    In .csv, a text that a spreadsheet would run as a formula (it begins with = + - @, a tab or a line end, and is no
+    number) is written behind a single quote, which `rr.data.read` takes away again.
 
     Args:
         columns: by name.
@@ -50,9 +54,18 @@ def write_table(columns: Mapping[str, Sequence[Any]], path: str | Path | None) -
 def _csv(columns: Mapping[str, Sequence[Any]]) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerow(cells(columns))
+    writer.writerows(map(cells, zip(*columns.values(), strict=True)))
     return text.getvalue()
+
+
+def cells(row: Iterable[Any]) -> list[Any]:
+    """A row of a CSV file that no spreadsheet takes for formulas; `rr.data.read` takes the marks away again.
+
+    >>> cells(["=SUM(A1)", "-1.5", -1.5])
+    ["'=SUM(A1)", '-1.5', -1.5]
+    """
+    return [escaped(cell) if isinstance(cell, str) else cell for cell in row]
 
 
 def _parquet(columns: Mapping[str, Sequence[Any]]) -> bytes:

@@ -11,6 +11,7 @@ from rightreasons.core._disk import writing
 from rightreasons.core._errors import InputError
 from rightreasons.core._extras import require
 from rightreasons.runs._store import MapStore, features_of
+from rightreasons.runs._tables import cells
 
 _ENDINGS = (".zarr", ".csv", ".parquet")
 
@@ -69,8 +70,8 @@ def _csv(store: MapStore, path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         for i, columns in enumerate(_tables(store)):
             if i == 0:
-                writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+                writer.writerow(cells(columns))
+            writer.writerows(map(cells, zip(*columns.values(), strict=True)))
 
 
 def _parquet(store: MapStore, path: Path) -> None:

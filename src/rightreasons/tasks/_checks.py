@@ -45,9 +45,10 @@ def require_same_rows(outputs: Tensor, y: Tensor) -> None:
 def require_finite(y: Tensor) -> None:
     """Refuse labels that are NaN or infinite."""
     if y.is_floating_point() and not bool(y.isfinite().all()):
-        bad = int((~y.isfinite()).sum())
+        bad = (~y.isfinite()).nonzero()
         raise InputError(
-            f"Labels must be finite, got {bad} NaN or infinite of {y.numel()}: the loss of every row would "
+            f"Labels must be finite, got {len(bad)} NaN or infinite of {y.numel()}, the first one in row "
+            f"{int(bad[0, 0])}, counted from 0: the loss of every row would "
             "be lost. Drop the rows without a label: keep = y.isfinite(); x, y = x[keep], y[keep]."
         )
 
