@@ -54,7 +54,7 @@ def test_one_image_is_no_data_set(tmp_path):
         ("t.parquet", {"separator": ";"}, "is a Parquet file, which has no 'separator'"),
         ("t.npz", {"categorical": ["a"]}, "is a NumPy file, which has no 'categorical'"),
         ("t.h5ad", {"drop": ["a"]}, "is an AnnData file, which has no 'drop'"),
-        ("folder", {"target": "y"}, "is a folder of images, which has no 'target'"),
+        ("folder", {"target": "y"}, "which have a column 'y' only in a file that names them"),
     ],
 )
 def test_options_of_another_format_are_refused(tmp_path, name, option, match):

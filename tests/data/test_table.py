@@ -512,10 +512,12 @@ def test_rows_without_a_label_are_skipped_where_it_is_asked(table):
 
 
 def test_a_group_of_its_own_for_each_row_is_refused(table):
+    text = "g,v,y\n" + "".join(f"p{i},{i},{i % 2}\n" for i in range(12))
     with pytest.raises(
-        DataError, match=r"Group 'g' of .* a different value in each of the 3 rows.*say id='g'"
+        DataError, match=r"Group 'g' of .* a different value in each of the 12 rows.*say id='g'"
     ):
-        read(table("g,v,y\na,1,0\nb,2,1\nc,3,0\n"), target="y", group="g")
+        read(table(text), target="y", group="g")
+    assert len(set(read(table(text.replace("p3,", "p4,")), target="y", group="g").clusters)) == 11
 
 
 def test_names_around_which_are_blanks_are_found(table):

@@ -133,7 +133,12 @@ def _as_laid_out(found: Layout) -> dict[str, Any]:
 
 
 def opened(path: Path) -> BufferedIOBase:
-    """The bytes of a file, decompressed."""
+    """The bytes of a file, decompressed.
+
+    Raises: OSError if it cannot be opened, or is a pipe, to which nobody may ever write.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is a folder, a pipe or a device, and a file is needed")
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 

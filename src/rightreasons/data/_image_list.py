@@ -1,15 +1,13 @@
 """A CSV file beside images that says what each is: its label, what it belongs to, its part of a split."""
 
-import csv
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
-from rightreasons.core._text import text_of
-from rightreasons.data._asked import Asked, extra
+from rightreasons.data._asked import Asked
+from rightreasons.data._csv import csv_frame
 from rightreasons.data._labels import names_of_rows, read_labels
 from rightreasons.data._pixels import ENDINGS
 
@@ -56,18 +54,10 @@ def listed(path: Path, asked: Asked) -> tuple[list[Path], dict[str, Any]]:
 
 def _frame(table: Path, asked: Asked) -> Any:
     """The file with pandas' types; names are text."""
-    pd = extra("pandas", "pandas")
+    names = [each for each in (asked.id or _FILE, asked.group, asked.split) if each is not None]
     try:
-        text = text_of(table)
-        lines = list(csv.reader(StringIO(text, newline=""), skipinitialspace=True))
-        for number, cells in enumerate(lines, start=1):
-            if cells and len(cells) != len(lines[0]):
-                raise ValueError(f"line {number} has {len(cells)} cells, and the header {len(lines[0])}")
-        names = [each for each in (asked.id or _FILE, asked.group, asked.split) if each is not None]
-        return pd.read_csv(
-            StringIO(text), dtype=dict.fromkeys(names, str), na_values=list(_MISSING), keep_default_na=False,
-            skipinitialspace=True, index_col=False,
-        )  # fmt: skip
-    except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()).rstrip(".")
-        raise DataError(f"The label file {table} cannot be read as CSV: {reason}.") from error
+        return csv_frame(
+            table, dtype=dict.fromkeys(names, str), na_values=list(_MISSING), keep_default_na=False
+        )
+    except DataError as error:
+        raise DataError(f"The label file {error}") from error

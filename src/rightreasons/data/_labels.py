@@ -22,6 +22,7 @@ from rightreasons.data._columns import (
 from rightreasons.data._dataset import PARTS, SURVIVAL
 
 _MOST_WHOLE = 10  # different whole numbers that are still taken for classes
+_FEWEST = 10  # rows; among fewer, groups may be all different by chance
 _ABSENT = {
     True: "A row without a label teaches nothing: leave these rows out by skip_unlabelled=True (--skip-unlabelled), or "
     "read them without a target to predict it.",
@@ -101,7 +102,7 @@ def _require_different(ids: list[str], name: str, path: Path) -> None:
 
 def _require_shared(clusters: tuple[str, ...], name: str, path: Path) -> None:
     """Refuse groups of one row each, which group nothing."""
-    if len(clusters) > 1 and len(set(clusters)) == len(clusters):
+    if len(clusters) >= _FEWEST and len(set(clusters)) == len(clusters):
         raise DataError(
             f"Group {name!r} of {path} has a different value in each of the {len(clusters)} rows, so it keeps no rows "
             f"together. If it names the rows, say id={name!r} (--id) instead of group."
