@@ -94,7 +94,7 @@ def test_several_images_of_a_patient_stay_on_one_side(tmp_path: Path) -> None:
         (
             "file,y\nx/1.png,0,5\nx/2.png,1,5\n",
             {},
-            r"cannot be read as CSV: line 2 has 3 cells, and the header 2",
+            r"cannot be read as CSV: line 2 .row 1. has 3 cells, and the header in line 1 has 2",
         ),
         ("file,y\nx/1.png,0\nx/2.png,\n", {}, r"Target 'y' of .* is missing in 1 of 2 rows, first in row 2"),
     ],
