@@ -90,7 +90,11 @@ def test_several_images_of_a_patient_stay_on_one_side(tmp_path: Path) -> None:
         ("file,y\nx/9.png,0\nx/1.png,1\n", {}, r"names the image 'x/9.png' in row 1, and there is no file"),
         ("file,y\nx/1.png,0\nx/1.png,1\n", {}, r"must name one row, but 'x/1.png' names rows 1 and 2"),
         ("file,y\nx/1.png,0\nx/../x/1.png,1\n", {}, r"names the image .*1.png in row 1 and in row 2"),
-        ("file,y\nx/1.png,0\nx/2.png\n", {}, r"cannot be read as CSV: line 3 .row 2. has 1 cells, and the header in line 1 has 2"),
+        (
+            "file,y\nx/1.png,0\nx/2.png\n",
+            {},
+            r"cannot be read as CSV: line 3 .row 2. has 1 cells, and the header in line 1 has 2",
+        ),
         (
             "file,y\nx/1.png,0,5\nx/2.png,1,5\n",
             {},
