@@ -286,6 +286,10 @@ def test_controls_keep_what_they_should():
     other = meta.permuted(torch.Generator().manual_seed(1))
     assert not torch.equal(permuted.values, other.values)
     drawn = meta.random(torch.Generator().manual_seed(0))
+    torch.set_default_dtype(torch.float64)
+    again = meta.random(torch.Generator().manual_seed(0))
+    torch.set_default_dtype(torch.float32)
+    assert torch.equal(again.values, drawn.values)
     assert drawn.values.shape == meta.values.shape
     assert drawn.names == ("random 1", "random 2")
     assert abs(float(drawn.values.mean())) < 0.2

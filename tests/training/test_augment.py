@@ -82,3 +82,13 @@ def test_the_generator_decides_and_the_input_is_left_alone(change) -> None:
 def test_what_cannot_be_changed(make, error, message) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_draws_do_not_depend_on_the_default_dtype() -> None:
+    x = torch.randn(64, 1, 3, 3)
+    wanted = training.Flip()(x, torch.Generator().manual_seed(0))
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(training.Flip()(x, torch.Generator().manual_seed(0)), wanted)
+    finally:
+        torch.set_default_dtype(torch.float32)

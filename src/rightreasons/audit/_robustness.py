@@ -149,7 +149,8 @@ def robustness(
         for each in (found.clean_maps[attacked], found.maps[attacked], control.maps[attacked])
     )
     # Drawn after the reduction: every position alike, however many features it stands for.
-    noise = torch.rand(clean.shape, generator=torch.Generator().manual_seed(0)).to(clean)
+    seeded = torch.Generator().manual_seed(0)
+    noise = torch.rand(clean.shape, generator=seeded, dtype=torch.float32).to(clean)
     compared = {ATTACK: after, RANDOM: random, OTHER: clean.roll(1, 0), NOISE: noise}
     # A table has no neighbours; sequences (channels, length) have, also where maps are of their length only.
     radius = window if clean.ndim > 2 or x.ndim == 3 else None

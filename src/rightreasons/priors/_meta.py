@@ -297,7 +297,7 @@ class MetaFeatures:
     def random(self, generator: torch.Generator | None = None) -> "MetaFeatures":
         """A control: as many columns of independent standard normal numbers."""
         columns = tuple(MetaColumn(f"random {i + 1}", f"random {i + 1}") for i in range(len(self.columns)))
-        drawn = torch.randn(self.values.shape, generator=generator)
+        drawn = torch.randn(self.values.shape, generator=generator, dtype=torch.float32)
         return MetaFeatures(self.features, columns, drawn)
 
 
