@@ -86,7 +86,9 @@ class Flip:
     ) -> Shaped[Tensor, "B C H W"]:
         """The images, some of them mirrored."""
         total, mine = rows_of_all_ranks(_images(self, x))
-        mirrored = (torch.rand(total, generator=generator, dtype=torch.float32)[mine] < self.chance).to(x.device)
+        mirrored = (torch.rand(total, generator=generator, dtype=torch.float32)[mine] < self.chance).to(
+            x.device
+        )
         return torch.where(mirrored[:, None, None, None], x.flip(3 if self.axis == "horizontal" else 2), x)
 
 
