@@ -282,5 +282,5 @@ def test_an_infinite_gradient_is_the_steepest_there_is() -> None:
 
 
 def test_chunks_hold_a_row_at_least() -> None:
-    with pytest.raises(InputError, match="chunk must be a positive integer; got 0"):
+    with pytest.raises(InputError, match="chunk must be a whole number of at least 1.*; got 0"):
         PGD(eps=0.1)(mlp(), rows(3, 6), torch.tensor([0, 1, 2]), chunk=0)

@@ -256,7 +256,7 @@ def test_maps_depend_on_the_weights(case: Catalogued, model: nn.Module, x: Tenso
 def test_bad_input_is_refused_like_everywhere(
     case: Catalogued, model: nn.Module, x: Tensor, y: Tensor
 ) -> None:
-    with pytest.raises(rr.InputError, match="chunk is the most model rows in one forward pass"):
+    with pytest.raises(rr.InputError, match="chunk must be a whole number of at least 1 or None"):
         case.method(model, x, y, chunk=0)
     with pytest.raises(rr.InputError, match="no rows"):
         case.method(model, x[:0], y[:0])

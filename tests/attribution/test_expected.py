@@ -255,7 +255,12 @@ def test_one_dimensional_inputs() -> None:
 
 
 REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
-    "samples": (REFERENCES, {"samples": 0}, InputError, "samples must be a positive integer; got 0"),
+    "samples": (
+        REFERENCES,
+        {"samples": 0},
+        InputError,
+        "samples must be a whole number of at least 1.*; got 0",
+    ),
     "max_references": (REFERENCES, {"max_references": -1}, InputError, "max_references must be a positive"),
     "word": ("train", {}, InputError, "data set or 'batch'; got 'train'"),
     "batch and shared": ("batch", {"draws": "shared"}, InputError, "gives every row its own references"),

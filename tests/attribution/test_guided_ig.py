@@ -141,7 +141,7 @@ def test_shares_must_be_shares(name: str, value: float) -> None:
 
 
 def test_other_bad_input(model: nn.Module, x: Tensor, y: Tensor) -> None:
-    with pytest.raises(rr.InputError, match="steps must be a positive integer; got 0"):
+    with pytest.raises(rr.InputError, match="steps must be a whole number of at least 1.*; got 0"):
         rr.GuidedIG(steps=0)
     with pytest.raises(
         rr.ShapeError, match=r"baseline of shape \(3,\) does not fit inputs of shape \(5, 4\)"

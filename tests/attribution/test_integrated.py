@@ -122,9 +122,9 @@ def test_a_baseline_may_carry_a_graph(model: nn.Module, x: Tensor) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"steps": 0}, "steps must be a positive integer; got 0"),
-        ({"steps": -3}, "steps must be a positive integer; got -3"),
-        ({"steps": True}, "steps must be a positive integer; got True"),
+        ({"steps": 0}, "steps must be a whole number of at least 1.*; got 0"),
+        ({"steps": -3}, "steps must be a whole number of at least 1.*; got -3"),
+        ({"steps": True}, "steps must be a whole number of at least 1.*; got True"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], words: str) -> None:

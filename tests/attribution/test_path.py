@@ -77,9 +77,7 @@ def test_wrong_targets_are_found_in_every_chunk(
     "output", [lambda x: (x, x), lambda x: {"logits": x}, lambda x: x.sum(), lambda x: x[:1]]
 )
 def test_models_that_do_not_return_rows(method: Any, output: Any, x: Tensor) -> None:
-    with pytest.raises(
-        TargetError, match=r"must return (a tensor to be explained|one row for each input row)"
-    ):
+    with pytest.raises(TargetError, match=r"must return (a tensor; got|one row for each input row)"):
         method(output, x, 0)
 
 

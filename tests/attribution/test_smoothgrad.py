@@ -122,7 +122,7 @@ def test_sigma_must_be_positive(sigma: float) -> None:
 
 @pytest.mark.parametrize("samples", [0, -3])
 def test_samples_must_be_positive(samples: int) -> None:
-    with pytest.raises(rr.InputError, match=f"samples must be a positive integer; got {samples}"):
+    with pytest.raises(rr.InputError, match=f"samples must be a whole number of at least 1.*; got {samples}"):
         rr.SmoothGrad(samples=samples)
 
 

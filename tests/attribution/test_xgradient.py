@@ -168,7 +168,7 @@ def test_layers_that_cannot_be_made_homogeneous_are_named(layer: nn.Module) -> N
 
 @pytest.mark.usefixtures("without_type_checks")
 def test_functions_have_no_biases_to_take_out() -> None:
-    with pytest.raises(rr.InputError, match=r"is an nn.Module; got function"):
+    with pytest.raises(rr.InputError, match="model must be a module; got function"):
         rr.homogenize(lambda x: x)
 
 

@@ -168,9 +168,9 @@ class TestWrongInput:
 
     @pytest.mark.usefixtures("without_type_checks")
     def test_choices_are_named(self, model: nn.Module, tokenizer: Any) -> None:
-        with pytest.raises(rr.InputError, match="special must be one of hold, explain; got 'drop'"):
+        with pytest.raises(rr.InputError, match="special must be one of 'hold', 'explain'; got 'drop'"):
             explain_texts(model, tokenizer, TEXTS, special="drop")  # pyright: ignore[reportArgumentType]
-        with pytest.raises(rr.InputError, match="reduce must be one of sum, norm; got 'max'"):
+        with pytest.raises(rr.InputError, match="reduce must be one of 'sum', 'norm', None; got 'max'"):
             explain_texts(model, tokenizer, TEXTS, reduce="max")  # pyright: ignore[reportArgumentType]
 
     def test_the_baseline_is_a_token(self, model: nn.Module, tokenizer: Any) -> None:
@@ -183,8 +183,16 @@ class TestWrongInput:
             explain_texts(model, tokenizer, TEXTS, method=rr.RandomMap())
 
     def test_a_model_without_a_head(self, tokenizer: Any) -> None:
-        with pytest.raises(rr.InputError, match="has no logits: it is no classifier"):
+        with pytest.raises(rr.InputError, match=r"must return a tensor; got .* of 'last_hidden_state'"):
             explain_texts(BertModel(BertConfig(**SIZE)), tokenizer, TEXTS)
+
+    def test_texts_longer_than_the_positions(self, tokenizer: Any) -> None:
+        short = BertForSequenceClassification(BertConfig(**SIZE, num_labels=3, max_position_embeddings=8))
+        with pytest.raises(
+            rr.InputError, match=r"a text has 12 tokens, and the model has 8 positions.*most_tokens=8"
+        ):
+            explain_texts(short, tokenizer, ["good " * 10], 1)
+        assert explain_texts(short, tokenizer, ["good " * 10], 1, most_tokens=8).maps.shape == (1, 8)
 
     def test_a_tokenizer_without_a_mask(self, model: nn.Module) -> None:
         with pytest.raises(rr.InputError, match="gives no attention_mask"):

@@ -90,5 +90,5 @@ def test_bad_arguments():
     a = torch.rand(1, 4, 4)
     with pytest.raises(InputError, match="lens_spearman: window is a radius"):
         lens_spearman(a, a, -2)
-    with pytest.raises(InputError, match="lens_kendall: border must be one of 'zero', 'clip'; got 'reflect'"):
+    with pytest.raises(InputError, match="border must be one of 'zero', 'clip'; got 'reflect'"):
         lens_kendall(a, a, border="reflect")

@@ -80,7 +80,5 @@ def test_bad_arguments():
 
 @pytest.mark.usefixtures("without_type_checks")
 def test_graphs_are_made_before():
-    with pytest.raises(
-        InputError, match=r"dilate: graph= is made by rightreasons.priors.feature_graph.*got Tensor"
-    ):
+    with pytest.raises(InputError, match="graph must be a FeatureGraph or None; got torch's Tensor"):
         dilate(torch.ones(1, 3).bool(), 1, torch.ones(3, 3))

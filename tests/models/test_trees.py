@@ -51,7 +51,7 @@ def test_what_is_no_state_of_trees_is_refused() -> None:
 
 @pytest.mark.usefixtures("without_type_checks")
 def test_an_unknown_link_is_refused() -> None:
-    with pytest.raises(InputError, match="identity, logit, log; got 'probit'"):
+    with pytest.raises(InputError, match="link must be one of 'identity', 'logit', 'log'; got 'probit'"):
         two_trees("probit")
 
 

@@ -73,7 +73,7 @@ class TestOverlay:
 
     @pytest.mark.usefixtures("without_type_checks")
     def test_unknown_channels(self) -> None:
-        with pytest.raises(rr.InputError, match="channels must be one of sum, absolute; got 'max'"):
+        with pytest.raises(rr.InputError, match="channels must be one of 'sum', 'absolute'; got 'max'"):
             reduced(np.zeros((2, 2)), "max")  # pyright: ignore[reportArgumentType]
 
 
@@ -163,7 +163,7 @@ class TestShow:
 
     @pytest.mark.usefixtures("without_type_checks")
     def test_lists_are_no_maps(self) -> None:
-        with pytest.raises(rr.InputError, match="maps of 'map' must be a tensor; got list"):
+        with pytest.raises(rr.InputError, match="maps must be a tensor or a mapping .*; got "):
             plot.show([[0.0]], torch.zeros(1, 2, 2))  # pyright: ignore[reportArgumentType]
 
 

@@ -99,7 +99,7 @@ def test_repr_tells_meta_features_apart_so_that_a_run_does_not_resume_on_others(
         ),
         (
             {"meta_features": torch.zeros(3, 2)},
-            "must be MetaFeatures, which know the features' names; got Tensor",
+            "meta_features must be a MetaFeatures; got torch's Tensor",
         ),
         ({"signed": "no"}, "signed must be True or False; got 'no'"),
         ({"distance": "l3"}, "distance must be one of 'l1', 'l2'; got 'l3'"),

@@ -26,6 +26,37 @@ def objective(weight: Any = 0.1, references: Any = "batch", penalised: bool = Tr
     return training.Objective(model, tasks.MultiClass(3), [term] if penalised else [])
 
 
+def test_numbers_of_a_fit_are_checked_before_it_begins() -> None:
+    for given in (
+        {"epochs": float("nan")},
+        {"epochs": 1.5},
+        {"epochs": True},
+        {"seed": "x"},
+        {"batch_size": 2.5},
+    ):
+        with pytest.raises(InputError, match=f"{next(iter(given))} must be a whole number.*; got "):
+            fit(objective(), problem(), **{"epochs": 1, **given})
+
+
+def test_a_last_batch_of_one_under_batch_norm_is_found_before_training() -> None:
+    net = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)).double()
+    before = [value.clone() for value in net.state_dict().values()]
+    objective = training.Objective(net, tasks.MultiClass(3))
+    with pytest.raises(
+        InputError, match="9 rows leave a batch of one.*drop_last=True, or a batch_size .* such as 3"
+    ):
+        fit(objective, problem(), epochs=1, batch_size=4)
+    assert all(torch.equal(a, b) for a, b in zip(before, net.state_dict().values(), strict=True))
+    assert all(module.training for module in net.modules())
+    for batches in ({"batch_size": 4, "drop_last": True}, {"batch_size": 3}):
+        fit(objective, problem(), epochs=1, **batches)
+
+
+def test_batch_norm_over_positions_takes_a_single_row() -> None:
+    net = nn.Sequential(nn.Unflatten(1, (2, 2)), nn.BatchNorm1d(2), nn.Flatten(), nn.Linear(4, 3)).double()
+    assert fit(training.Objective(net, tasks.MultiClass(3)), problem(), epochs=1, batch_size=4).steps == 3
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

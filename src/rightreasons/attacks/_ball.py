@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.attacks._norms import Linf, Norm
+from rightreasons.core._checked import Count
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._inputs import check_inputs
 
@@ -106,9 +107,9 @@ class Search:
 
     eps: float | Tensor
     norm: Norm = Linf()  # noqa: RUF009  (a frozen value without fields)
-    steps: int = 40
+    steps: Count = 40
     step_size: float | None = None
-    restarts: int = 1
+    restarts: Count = 1
     random_start: bool = True
     bounds: Bounds | None = None
     mask: Tensor | None = None

@@ -11,6 +11,8 @@ from torch import Tensor
 from rightreasons.attacks._losses import lead
 from rightreasons.attacks._predictions import Labels, Rows, predict
 from rightreasons.attribution import Attribution
+from rightreasons.core._called import called
+from rightreasons.core._checked import Count
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model
@@ -37,7 +39,7 @@ class Judge:
     attribution: Callable[..., Any]
     direction: Callable[..., Any]
     seed: int
-    chunk: int | None
+    chunk: Count | None
     rows: Rows
     _fresh: torch.Generator = field(init=False)
 
@@ -58,7 +60,7 @@ class Judge:
     def way_back(self, x: Tensor, labels: Labels, index: Tensor) -> Tensor:
         """The gradient of the label's margin on the true model."""
         leaf = x.detach().requires_grad_()
-        outputs = self.predictor(leaf.clone(), **self.rows.of(index))
+        outputs = called(self.predictor, (leaf.clone(),), self.rows.of(index))
         (gradient,) = score_gradients(-lead(outputs, labels.of(index)), [leaf])
         return gradient
 

@@ -16,7 +16,7 @@ from rightreasons.attacks._ball import Ball, Search, row_generators
 from rightreasons.attacks._judge import Judge
 from rightreasons.attacks._predictions import Counter, Labels, Rows, first_outputs
 from rightreasons.attacks._result import AttackEvaluations, AttributionAttackResult, Status
-from rightreasons.attribution._attribution import positive
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
@@ -46,6 +46,7 @@ class Goal(NamedTuple):
     reached: float | None = None
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class AttributionAttack(Search, ABC):
     """What all attacks on attributions share besides the ball: the surrogate, the judging and the reduction.
@@ -62,7 +63,7 @@ class AttributionAttack(Search, ABC):
     lower_is_stronger: ClassVar[bool] = True
 
     surrogate: Softplus | None = Softplus(beta=1.0, anneal_to=100.0)  # noqa: RUF009  (a frozen value)
-    judge_every: int = 1
+    judge_every: Count = 1
     repair: bool = True
     reduce: Reduce = magnitude
 
@@ -84,7 +85,7 @@ class AttributionAttack(Search, ABC):
         attribution: Callable[..., Any],
         direction: Callable[..., Any] | None = None,
         generator: torch.Generator | None = None,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> AttributionAttackResult:
         """Search the ball of every row for the input whose map is furthest from its clean map, label kept.
@@ -130,11 +131,10 @@ def search(
     direction: Callable[..., Any] | None = None,
     aimless: bool = False,
     generator: torch.Generator | None = None,
-    chunk: int | None = None,
+    chunk: Count | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
 ) -> AttributionAttackResult:
     """As `AttributionAttack.__call__`; `aimless` replaces every direction by a random one."""
-    positive("chunk", chunk)
     ball = attack.ball(x)
     generators = row_generators(len(x) + 1, generator)
     counters = tuple(Counter() for _ in AttackEvaluations._fields)

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from rightreasons.attacks._loop import AttributionAttack, Goal
 from rightreasons.attacks._mass import for_rows, shares
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Manipulate(AttributionAttack):
     """Make the map look like a given one [dombrowski2019].

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.attacks._loop import AttributionAttack, Goal
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.metrics import Reduce, mass_centre
 
@@ -20,6 +21,7 @@ def shares(maps: Float[Tensor, "N *F"], reduce: Reduce) -> Float[Tensor, "N *S"]
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class MassCentre(AttributionAttack):
     """Move the centre of mass of the map [ghorbani2019].
@@ -73,6 +75,7 @@ class MassCentre(AttributionAttack):
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class TargetRegion(AttributionAttack):
     """Move attribution into a region that the user names [ghorbani2019].

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 
 _SHRINK = {torch.float32: 1e-6, torch.float64: 1e-14}  # sums of squares round; a ball holds exactly
@@ -68,6 +69,7 @@ class Linf(Norm):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class L2(Norm):
     """Euclidean length of the change; steps follow the gradient [madry2018].
@@ -96,6 +98,7 @@ class L2(Norm):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class L1(Norm):
     """Sum of absolute changes; steps move the features with the largest gradients alike [tramer2019].

@@ -12,7 +12,8 @@ from rightreasons.attacks._ball import Ball, Bounds, Search, row_generators
 from rightreasons.attacks._losses import Loss, row_losses
 from rightreasons.attacks._norms import Linf, Norm
 from rightreasons.attacks._predictions import Counter, Labels, Rows, first_outputs
-from rightreasons.attribution._attribution import positive
+from rightreasons.core._called import called
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
@@ -40,6 +41,7 @@ class PredictionAttack:
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class PGD(Search):
     """Projected gradient ascent on a loss from random points of the ball [madry2018].
@@ -91,7 +93,7 @@ class PGD(Search):
         y: Shaped[Tensor, "B"],
         *,
         generator: torch.Generator | None = None,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Float[Tensor, "B *F"]:
         """The perturbed inputs; arguments as in `run`."""
@@ -104,7 +106,7 @@ class PGD(Search):
         y: Shaped[Tensor, "B"],
         *,
         generator: torch.Generator | None = None,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> PredictionAttack:
         """The perturbed inputs with what is known about them.
@@ -118,7 +120,6 @@ class PGD(Search):
             chunk: most model rows in one forward pass; None: all rows and restarts at once.
             model_kwargs: passed to the model; as for an attribution.
         """
-        positive("chunk", chunk)
         ball = self.ball(x)
         counter, generators = Counter(), row_generators(len(x), generator)
         with explaining(model, second_order=False) as network:
@@ -157,7 +158,7 @@ class PGD(Search):
         for step in range(self.steps + 1):
             last = step == self.steps
             leaf = point.detach().requires_grad_()
-            outputs = network(leaf.clone(), **kwargs)
+            outputs = called(network, (leaf.clone(),), kwargs)
             losses = self._losses(outputs, labels)
             if step > 0:
                 success = self._succeeded(outputs, labels)
@@ -200,6 +201,7 @@ def _worst(point: Tensor) -> tuple[Tensor, Tensor]:
     return loss, torch.zeros(len(point), dtype=torch.bool, device=point.device)
 
 
+@checked
 def FGSM(
     *,
     eps: float | Tensor,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rightreasons.attribution._attribution import Attribution
 from rightreasons.core._around import around
+from rightreasons.core._called import called
 from rightreasons.core._errors import TargetError
 from rightreasons.core._guard import Model
 from rightreasons.core._keywords import Keywords
@@ -118,7 +119,8 @@ def predict(model: Model, x: Tensor, rows: Rows, index: Tensor, chunk: int | Non
     size = chunk or len(x)
     with torch.no_grad():
         parts = [
-            model(x[i : i + size].clone(), **rows.of(index[i : i + size])) for i in range(0, len(x), size)
+            called(model, (x[i : i + size].clone(),), rows.of(index[i : i + size]))
+            for i in range(0, len(x), size)
         ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -130,6 +132,6 @@ def first_outputs(model: Model, x: Tensor, rows: Rows, chunk: int | None) -> Ten
     check_rows(outputs, len(x))
     lengths = {*outputs.shape[1:], *x.shape[1:]}
     check_follow(
-        outputs, lengths, lambda few: model(x[few], **rows.of(everything[few])), most=chunk or len(x)
+        outputs, lengths, lambda few: called(model, (x[few],), rows.of(everything[few])), most=chunk or len(x)
     )
     return outputs

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from rightreasons.attacks._loop import AttributionAttack, search
 from rightreasons.attacks._result import AttributionAttackResult
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class RandomSign:
     """Steps in random directions under everything else that an attack does [ghorbani2019].
@@ -61,7 +63,7 @@ class RandomSign:
         *,
         attribution: Callable[..., Any],
         generator: torch.Generator | None = None,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> AttributionAttackResult:
         """As the attack's own call."""

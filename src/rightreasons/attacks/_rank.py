@@ -9,11 +9,13 @@ from torch import Tensor
 
 from rightreasons.attacks._loop import AttributionAttack, Goal
 from rightreasons.attacks._mass import shares
+from rightreasons.core._checked import checked
 from rightreasons.metrics import spearman
 from rightreasons.metrics._rank import centred_ranks
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RankCorrelation(AttributionAttack):
     """Lower the rank correlation with the clean map.

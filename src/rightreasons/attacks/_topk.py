@@ -8,11 +8,13 @@ from torch import Tensor
 
 from rightreasons.attacks._loop import AttributionAttack, Goal
 from rightreasons.attacks._mass import shares
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.metrics import dilate, diverse_topk, lens_recall, topk_mask
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class TopK(AttributionAttack):
     """Move attribution away from the k most important positions [ghorbani2019], or from around them [kamath2024].

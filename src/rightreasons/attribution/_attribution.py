@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rightreasons.core._errors import DifferentiabilityError, InputError
+from rightreasons.core._checked import Count, checked
+from rightreasons.core._errors import DifferentiabilityError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs
@@ -92,31 +93,18 @@ class Call:
         training: the draws that a penalty wants.
         baseline: in place of the method's own.
         reference_output: f at the method's references.
-
-    Raises:
-        InputError: chunk is below 1, or the generator is not on the CPU.
     """
 
     generator: torch.Generator | None = None
     create_graph: bool = False
-    chunk: int | None = None
+    chunk: Count | None = None
     model_kwargs: Mapping[str, Any] | None = None
     training: bool = False
     baseline: int | float | Inputs | None = None
     reference_output: Tensor | None = None
 
-    def __post_init__(self) -> None:
-        if self.chunk is not None and self.chunk < 1:
-            raise InputError(
-                f"chunk is the most model rows in one forward pass, at least 1; got {self.chunk}."
-            )
-        if self.generator is not None and self.generator.device.type != "cpu":
-            raise InputError(
-                f"draws are made on the CPU so that they are the same on every device; got a generator on "
-                f"{self.generator.device}. Pass torch.Generator().manual_seed(seed)."
-            )
 
-
+@checked
 class Attribution(ABC):
     """A frozen dataclass value, its fields the method's configuration, called with the model."""
 
@@ -139,7 +127,7 @@ class Attribution(ABC):
         *,
         generator: torch.Generator | None = None,
         create_graph: bool = False,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Inputs:
         """Maps in the structure and shape of `inputs`, or, with `at`, of the named activation.
@@ -170,7 +158,7 @@ class Attribution(ABC):
         target: Target = None,
         *,
         generator: torch.Generator | None = None,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Explanation:
         """Maps with completeness gap, standard error, outputs and cost; arguments as in `__call__`."""
@@ -215,9 +203,3 @@ def refuse_no_grad() -> None:
             "create_graph=True inside no_grad or inference_mode: nothing done with the maps here would be recorded, "
             "so parameters would silently get no gradient. Leave the block, or drop create_graph."
         )
-
-
-def positive(name: str, value: int | None) -> None:
-    """Raise an `InputError` unless `value` is None or a positive int."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise InputError(f"{name} must be a positive integer; got {value!r}.")

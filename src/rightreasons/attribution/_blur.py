@@ -7,9 +7,10 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Advice, Axioms, Call, positive
+from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
 from rightreasons.core._blur import blurred, laplacian
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._inputs import row_totals
@@ -54,6 +55,7 @@ class _BlurPath(PathSum):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class BlurIG(PathAttribution):
     """Integrated gradients on the path from the blurred to the sharp picture [xu2020].
@@ -74,7 +76,7 @@ class BlurIG(PathAttribution):
         at: name of a layer of feature maps (B, K, h, w) which are blurred and explained instead of the input.
 
     Raises:
-        InputError: max_sigma or steps is not positive, or `rule` is no quadrature.
+        InputError: max_sigma or steps is not or `rule` is no quadrature.
         ShapeError: what is explained is no picture (B, C, H, W).
 
     Example:
@@ -101,13 +103,12 @@ class BlurIG(PathAttribution):
     )
 
     max_sigma: int | float = 50.0
-    steps: int = 50
+    steps: Count = 50
     rule: Quadrature = Midpoint()
     output: Output = "logit"
     at: str | None = None
 
     def __post_init__(self) -> None:
-        positive("steps", self.steps)
         if not (isfinite(self.max_sigma) and self.max_sigma > 0):
             raise InputError(
                 f"max_sigma is the strongest blur in pixels, positive and finite; got {self.max_sigma!r}."

@@ -18,6 +18,7 @@ from rightreasons.attribution._attribution import (
     refuse_graph,
     with_outputs,
 )
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like, wide
@@ -129,6 +130,7 @@ def _edges(picture: Tensor) -> Tensor:
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class ConstantMap(Control):
     """The same number everywhere: what a map says that says nothing.

@@ -10,6 +10,7 @@ from torch import Tensor
 from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
 from rightreasons.attribution._references import baselines
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import nan_rows, score_gradients
@@ -93,6 +94,7 @@ def _check_complete(gap: Tensor, size: Tensor, dtype: torch.dtype) -> None:
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False, eq=False)
 class DeepLift(Blockwise):
     """What each input contributes to the difference from a baseline, by the rescale rule [shrikumar2017].

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Advice, Axioms, Call, Explanation, positive
+from rightreasons.attribution._attribution import Advice, Axioms, Call, Explanation
 from rightreasons.attribution._path import (
     PathAttribution,
     PathSum,
@@ -16,6 +16,7 @@ from rightreasons.attribution._path import (
     Sums,
 )
 from rightreasons.attribution._references import Rows, other_rows, subset
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._distributed import rows_of_all_ranks
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._estimators import Complete, ControlVariate, Draws, Estimator, Plan, Stratified, draw
@@ -121,6 +122,7 @@ class _ExpectedSum(PathSum):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False, eq=False)
 class ExpectedGradients(PathAttribution):
     """Integrated gradients averaged over a distribution of baselines [erion2021].
@@ -176,16 +178,14 @@ class ExpectedGradients(PathAttribution):
     )
 
     references: Inputs | Rows | Literal["batch"]
-    samples: int | None = None
+    samples: Count | None = None
     output: Output = "logit"
     at: str | None = None
     draws: Literal["shared", "per_row"] | None = None
     estimator: Estimator | None = None
-    max_references: int = 10_000
+    max_references: Count = 10_000
 
     def __post_init__(self) -> None:
-        positive("samples", self.samples)
-        positive("max_references", self.max_references)
         if self.draws not in (None, "shared", "per_row"):
             raise InputError(f"draws must be 'shared' or 'per_row'; got {self.draws!r}.")
         if self.estimator is not None and not isinstance(self.estimator, Estimator):
@@ -281,7 +281,7 @@ class ExpectedGradients(PathAttribution):
         reference_output: Tensor | None = None,
         generator: torch.Generator | None = None,
         create_graph: bool = False,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Inputs:
         """As `PathAttribution.__call__`; `reference_output` is made by `rr.reference_output(model, method)`."""
@@ -296,7 +296,7 @@ class ExpectedGradients(PathAttribution):
         *,
         reference_output: Tensor | None = None,
         generator: torch.Generator | None = None,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Explanation:
         """As `PathAttribution.explain`, with standard errors, and the gap where f at the references is known."""
@@ -304,6 +304,7 @@ class ExpectedGradients(PathAttribution):
         return self._explanation(model, inputs, target, call)
 
 
+@checked
 def reference_output(
     model: Model, method: ExpectedGradients, *, model_kwargs: Mapping[str, Any] | None = None
 ) -> Tensor:

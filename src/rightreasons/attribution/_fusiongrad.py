@@ -5,15 +5,17 @@ from typing import ClassVar, final
 
 import torch
 
-from rightreasons.attribution._attribution import Advice, Attribution, Axioms, Call, Explanation, positive
+from rightreasons.attribution._attribution import Advice, Attribution, Axioms, Call, Explanation
 from rightreasons.attribution._average import Average, check_deviation, check_inner
 from rightreasons.attribution._noisegrad import GRADIENT, NoiseGrad
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like, span
 from rightreasons.core._score import Target
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class FusionGrad(Attribution):
     """Mean map of another method over networks with noisy weights and noisy inputs [bykov2022].
@@ -51,14 +53,13 @@ class FusionGrad(Attribution):
 
     method: Attribution = GRADIENT
     sigma: int | float = 0.2
-    samples: int = 10
+    samples: Count = 10
     input_sigma: int | float = 0.15
-    input_samples: int = 10
+    input_samples: Count = 10
     relative: bool = True
 
     def __post_init__(self) -> None:
         self._noisy_weights()
-        positive("input_samples", self.input_samples)
         unit = "a share of each row's range" if self.relative else "in the units of the input"
         check_deviation("input_sigma", self.input_sigma, unit)
 
@@ -83,7 +84,7 @@ class _NoisyInputs(Attribution):
 
     method: Attribution
     sigma: int | float
-    samples: int
+    samples: Count
     relative: bool
 
     def _maps(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Inputs:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._layers import LayerChoice, Ran
@@ -126,6 +127,7 @@ class ClassActivationMap(PathAttribution):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class GradCAM(ClassActivationMap):
     """Feature maps of a layer, weighted by their mean gradient [selvaraju2017].

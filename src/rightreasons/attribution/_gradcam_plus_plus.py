@@ -8,6 +8,7 @@ from torch import Tensor
 from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._gradcam import ClassActivation, ClassActivationMap
 from rightreasons.attribution._path import Points, Sums
+from rightreasons.core._checked import checked
 
 
 class _PlaceByPlace(ClassActivation):
@@ -23,6 +24,7 @@ class _PlaceByPlace(ClassActivation):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class GradCAMPlusPlus(ClassActivationMap):
     """Feature maps of a layer, weighted by the positive gradients of their places [chattopadhay2018].

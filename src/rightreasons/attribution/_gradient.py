@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
+from rightreasons.core._checked import checked
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._score import Output
 
@@ -31,6 +32,7 @@ class GradientSum(PathSum):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class Gradient(PathAttribution):
     """Derivative of the explained output with respect to every input feature [simonyan2014].
@@ -71,6 +73,7 @@ class Gradient(PathAttribution):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class InputTimesGradient(PathAttribution):
     """Gradient times input [shrikumar2016].

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._grad import score_gradients
@@ -162,6 +163,7 @@ class ThroughRelus(Blockwise):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class GuidedBackprop(ThroughRelus):
     """Gradient in which every ReLU passes back only what is positive [springenberg2015].
@@ -212,6 +214,7 @@ class GuidedBackprop(ThroughRelus):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class Deconvnet(ThroughRelus):
     """Gradient in which every ReLU rectifies what is passed back, and nothing else [zeiler2014].

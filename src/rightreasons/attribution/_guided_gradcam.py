@@ -14,6 +14,7 @@ from rightreasons.attribution._attribution import (
 )
 from rightreasons.attribution._gradcam import GradCAM, Upsample, check_upsample
 from rightreasons.attribution._guided import INSTEAD, GuidedBackprop
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs
@@ -21,6 +22,7 @@ from rightreasons.core._score import Output, Target
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class GuidedGradCAM(Attribution):
     """Guided backpropagation where Grad-CAM looks [selvaraju2017].

@@ -7,10 +7,11 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Advice, Axioms, positive
+from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, blocks
 from rightreasons.attribution._path import gradients_at
 from rightreasons.attribution._references import baselines
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._inputs import Inputs, in_rows
@@ -21,6 +22,7 @@ _ARRIVED = 1e-12
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False, eq=False)
 class GuidedIG(Blockwise):
     """Integrated gradients on a path that moves the features of small gradient first [kapishnikov2021].
@@ -46,7 +48,7 @@ class GuidedIG(Blockwise):
         at: name of the layer whose activation is explained instead of the input.
 
     Raises:
-        InputError: `steps` is not positive, or `fraction` or `max_distance` not in (0, 1].
+        InputError: `steps` is not or `fraction` or `max_distance` not in (0, 1].
 
     Example:
         >>> import torch, rightreasons as rr
@@ -72,14 +74,13 @@ class GuidedIG(Blockwise):
     )
 
     baseline: int | float | Inputs = 0.0
-    steps: int = 200
+    steps: Count = 200
     fraction: int | float = 0.25
     max_distance: int | float = 0.02
     output: Output = "logit"
     at: str | None = None
 
     def __post_init__(self) -> None:
-        positive("steps", self.steps)
         for name in ("fraction", "max_distance"):
             value = getattr(self, name)
             if not 0 < value <= 1:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from rightreasons.core._called import called
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import explaining
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
@@ -56,6 +58,7 @@ class Scale(nn.Module):
         return x * self.weight.reshape(-1, *(1,) * (x.dim() - 2))
 
 
+@checked
 def homogenize(model: nn.Module, inputs: Inputs | None = None) -> nn.Module:
     """A copy of a network for which f(a x) = a f(x) for every a >= 0 [hesse2021].
 
@@ -138,10 +141,11 @@ def _verify(model: nn.Module, inputs: Inputs) -> None:
     check_inputs(inputs)
     with explaining(model, second_order=False) as network:
         leaves = tuple(part.detach().clone().requires_grad_() for part in as_tuple(inputs))
-        once = network(*(leaf * 1 for leaf in leaves))
+        once = called(network, tuple(leaf * 1 for leaf in leaves), {})
         with torch.no_grad():
             errors = [
-                float((network(*(a * x for x in leaves)) - a * once).abs().max()) for a in (0.0, 0.5, 3.0)
+                float((called(network, tuple(a * x for x in leaves), {}) - a * once).abs().max())
+                for a in (0.0, 0.5, 3.0)
             ]
         size = float(once.detach().abs().max())
         if max(errors) > _NEAR.get(once.dtype, 5e-2) * size:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Advice, Axioms, Call, Explanation, positive
+from rightreasons.attribution._attribution import Advice, Axioms, Call, Explanation
 from rightreasons.attribution._path import (
     PathAttribution,
     PathSum,
@@ -16,6 +16,7 @@ from rightreasons.attribution._path import (
     Sums,
 )
 from rightreasons.attribution._references import baselines
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import Block, ScoreFunction
 from rightreasons.core._guard import Model
@@ -78,6 +79,7 @@ def _over_draws(values: Tensor, like: Tensor) -> Tensor:
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False, eq=False)
 class IntegratedGradients(PathAttribution):
     """Average gradient on the straight line from a baseline b, times the displacement [sundararajan2017].
@@ -96,7 +98,7 @@ class IntegratedGradients(PathAttribution):
         multiply_by_inputs: False leaves out the factor x_i - b_i: the mean gradient on the line, a slope, not complete.
 
     Raises:
-        InputError: `steps` is not positive, or `rule` is no quadrature.
+        InputError: `steps` is not or `rule` is no quadrature.
 
     Example:
         >>> import torch, rightreasons as rr
@@ -121,14 +123,13 @@ class IntegratedGradients(PathAttribution):
     )
 
     baseline: int | float | Inputs = 0.0
-    steps: int = 50
+    steps: Count = 50
     rule: Quadrature = GaussLegendre()
     output: Output = "logit"
     at: str | None = None
     multiply_by_inputs: bool = True
 
     def __post_init__(self) -> None:
-        positive("steps", self.steps)
         if not isinstance(self.rule, Quadrature):
             raise InputError(f"rule must be a quadrature such as rr.GaussLegendre(); got {self.rule!r}.")
 
@@ -146,7 +147,7 @@ class IntegratedGradients(PathAttribution):
         baseline: int | float | Inputs | None = None,
         generator: torch.Generator | None = None,
         create_graph: bool = False,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Inputs:
         """As `PathAttribution.__call__`; `baseline` replaces the field, and may carry a graph of its own."""
@@ -161,7 +162,7 @@ class IntegratedGradients(PathAttribution):
         *,
         baseline: int | float | Inputs | None = None,
         generator: torch.Generator | None = None,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
     ) -> Explanation:
         """As `PathAttribution.explain`, with the completeness gap of the quadrature."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block, ScoreFunction
@@ -26,6 +27,7 @@ EPSILON = Epsilon()
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class LRP(Blockwise):
     """Relevance of the output, handed back layer by layer until it reaches the input [bach2015], [montavon2019].

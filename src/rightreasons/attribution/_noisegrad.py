@@ -14,11 +14,11 @@ from rightreasons.attribution._attribution import (
     Call,
     Evaluations,
     Explanation,
-    positive,
     refuse_no_grad,
 )
 from rightreasons.attribution._average import Average, check_deviation, check_inner
 from rightreasons.attribution._gradient import Gradient
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._guard import Model, explaining
@@ -30,6 +30,7 @@ GRADIENT = Gradient()
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class NoiseGrad(Attribution):
     """Mean map of another method over networks with noisy weights [bykov2022].
@@ -46,7 +47,7 @@ class NoiseGrad(Attribution):
         samples: networks that are drawn.
 
     Raises:
-        InputError: sigma or samples is not positive, `method` is no attribution, or one with noise on weights itself;
+        InputError: sigma or samples is not `method` is no attribution, or one with noise on weights itself;
             the model is not an `nn.Module`, or has no parameters.
         DifferentiabilityError: with `create_graph=True`, where `method` refuses it.
 
@@ -74,11 +75,10 @@ class NoiseGrad(Attribution):
 
     method: Attribution = GRADIENT
     sigma: int | float = 0.2
-    samples: int = 25
+    samples: Count = 25
 
     def __post_init__(self) -> None:
         check_inner(self.method)
-        positive("samples", self.samples)
         check_deviation("sigma", self.sigma, "a share of each parameter")
 
     @property

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rightreasons.attribution._attribution import Attribution, Call, Evaluations, Explanation, refuse_no_grad
+from rightreasons.core._checked import Count
 from rightreasons.core._function import Block, ScoreFunction, rows_at_once
 from rightreasons.core._grad import score_gradients
 from rightreasons.core._guard import Model, explaining
@@ -118,7 +119,7 @@ class PathSum(ABC):
     def blocks(
         self,
         *,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         create_graph: bool = False,
         leaves: tuple[Tensor, ...] | None = None,
     ) -> Iterator[tuple[slice, Sums]]:
@@ -135,7 +136,7 @@ class PathSum(ABC):
     def accumulate(
         self,
         *,
-        chunk: int | None = None,
+        chunk: Count | None = None,
         create_graph: bool = False,
         leaves: tuple[Tensor, ...] | None = None,
     ) -> Sums:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal, final, get_args
 import torch
 from torch import Tensor
 
-from rightreasons.attribution._attribution import Advice, Axioms, Call, positive
+from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._path import PathAttribution, PathSum, Piece, Points, Sums
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._inputs import Inputs, as_tuple, matching_rows, span
@@ -82,6 +83,7 @@ class _NoisySum(PathSum):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False, eq=False)
 class SmoothGrad(PathAttribution):
     """Mean gradient in a Gaussian neighbourhood of the input [smilkov2017].
@@ -104,7 +106,7 @@ class SmoothGrad(PathAttribution):
         at: name of the layer whose activation is explained instead of the input.
 
     Raises:
-        InputError: sigma or samples is not positive, sigma is a tensor but relative, or reduce is unknown.
+        InputError: sigma or samples is not sigma is a tensor but relative, or reduce is unknown.
         ShapeError: sigma has not the shape of a row.
 
     Example:
@@ -130,14 +132,13 @@ class SmoothGrad(PathAttribution):
     )
 
     sigma: int | float | Inputs = 0.15
-    samples: int | None = None
+    samples: Count | None = None
     relative: bool = True
     reduce: Reduce = "mean"
     output: Output = "logit"
     at: str | None = None
 
     def __post_init__(self) -> None:
-        positive("samples", self.samples)
         _check_sigma(self.sigma, self.relative)
         if self.reduce not in get_args(Reduce):
             raise InputError(f"reduce must be one of {', '.join(get_args(Reduce))}; got {self.reduce!r}.")

@@ -9,6 +9,7 @@ from torch import Tensor
 from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._gradcam import ClassActivation, ClassActivationMap
 from rightreasons.attribution._path import Points, Sums
+from rightreasons.core._checked import checked
 
 
 class _ByActivation(ClassActivation):
@@ -25,6 +26,7 @@ class _ByActivation(ClassActivation):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class XGradCAM(ClassActivationMap):
     """Feature maps of a layer, weighted by their gradient averaged over their own activation [fu2020].

@@ -9,6 +9,7 @@ from torch import Tensor
 from rightreasons.attribution._attribution import Advice, Axioms, Call
 from rightreasons.attribution._gradient import GradientSum
 from rightreasons.attribution._path import PathAttribution, PathSum, Points, Sums
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._function import ScoreFunction
 from rightreasons.core._inputs import row_totals
@@ -37,6 +38,7 @@ class _HomogeneousSum(GradientSum):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False)
 class XGradient(PathAttribution):
     """Integrated gradients from the baseline 0 in one gradient, on networks without biases [hesse2021].

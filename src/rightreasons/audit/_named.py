@@ -11,6 +11,7 @@ from torch import Tensor
 from rightreasons.attacks import L1, L2, AttributionAttack, Linf, MassCentre, Norm, RankCorrelation, TopK
 from rightreasons.attacks._ball import Bounds
 from rightreasons.attacks._loop import magnitude
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
 from rightreasons.metrics import Reduce
@@ -28,6 +29,7 @@ _POINTS = 5
 _JUDGED_EVERY = 10
 
 
+@checked
 def attack_names(space: bool = True) -> tuple[str, ...]:
     """Names of the attacks.
 
@@ -37,6 +39,7 @@ def attack_names(space: bool = True) -> tuple[str, ...]:
     return tuple(name for name in _ATTACKS if space or name not in _OF_SPACE)
 
 
+@checked
 def attack_of(
     name: str,
     *,

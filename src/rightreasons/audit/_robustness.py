@@ -11,6 +11,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from rightreasons.attacks import AttributionAttack, AttributionAttackResult, RandomSign, Status
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
 from rightreasons.metrics import lens, mass_centre_shift, spearman, topk_intersection
@@ -65,6 +66,7 @@ class Robustness:
         }
 
 
+@checked
 def robustness(
     model: Model,
     x: Float[Tensor, "B *F"],

@@ -7,12 +7,14 @@ from rightreasons import data
 from rightreasons.attacks._loop import magnitude
 from rightreasons.audit._named import ByGroup, attack_of, cheaper, over_channels
 from rightreasons.audit._robustness import Progress, Robustness, robustness
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.metrics import Reduce
 from rightreasons.runs import Trained
 from rightreasons.tasks import Binary, MultiClass
 
 
+@checked
 def robustness_of_run(
     trained: Trained,
     *,

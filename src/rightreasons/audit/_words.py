@@ -5,9 +5,11 @@ from typing import Any
 
 from rightreasons.attacks import AttributionAttackResult
 from rightreasons.audit._robustness import ATTACK, RANDOM, Robustness
+from rightreasons.core._checked import checked
 from rightreasons.stats import Interval
 
 
+@checked
 def robustness_columns(found: Robustness) -> dict[str, list[Any]]:
     """The table in columns: one line for each row and measure, for `rr.runs.write_table`."""
     columns: dict[str, list[Any]] = {name: [] for name in ("row", "measure", "mean", "low", "high", "inputs")}
@@ -20,6 +22,7 @@ def robustness_columns(found: Robustness) -> dict[str, list[Any]]:
     return columns
 
 
+@checked
 def robustness_text(found: Robustness) -> str:
     """The table and what is needed to read it, as text."""
     measures = list(next(iter(found.table.values())))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rightreasons.core._called import called, run
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, wide
@@ -144,7 +145,7 @@ class ScoreFunction:
         self.evaluations += inputs[0].shape[0]
         with torch.set_grad_enabled(self.connected), _captured(self.layer, self.at or "") as captured:
             try:
-                self.model(*(x.clone() for x in inputs), **kwargs)
+                run(self.model, tuple(x.clone() for x in inputs), kwargs)
             except _Captured:
                 pass
         if not captured:
@@ -192,17 +193,17 @@ class ScoreFunction:
         if layer is None:
             # Cloned: a model that works in place must change neither the caller's tensors nor what is derived by.
             arguments = tuple(p.to(x.dtype).clone() for p, x in zip(points, inputs, strict=True))
-            return model(*arguments, **kwargs)
+            return called(model, arguments, kwargs)
         with _replaced(layer, points[0], self.at or ""):
-            return model(*(x.clone() for x in inputs), **kwargs)
+            return called(model, tuple(x.clone() for x in inputs), kwargs)
 
     def _check_followed(self, outputs: Tensor, points: tuple[Tensor, ...], block: Block) -> None:
-        def run(few: list[int]) -> Any:
+        def outputs_of(few: list[int]) -> Any:
             inputs = tuple(block.take(x)[few] for x in self.inputs)
             return self._outputs(_rows(points, few), inputs, self.keywords.of(lambda t: block.take(t)[few]))
 
         lengths = {*outputs.shape[1:], *(size for x in (*points, *self.inputs) for size in x.shape[1:])}
-        check_follow(outputs, lengths, run, most=self.chunk)
+        check_follow(outputs, lengths, outputs_of, most=self.chunk)
 
     def outputs_of_batch(self, points: tuple[Tensor, ...]) -> Tensor:
         """The model's output at one point for every row of the batch, at most `chunk` rows at once."""

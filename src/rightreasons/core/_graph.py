@@ -12,12 +12,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 
 _RELATIVE_ASYMMETRY = 1e-6  # float32 correlations computed twice differ by a few 1e-7
 _SHOWN = 3
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class FeatureGraph:
     """An undirected weighted graph over p features; each edge appears once and joins two different features.
@@ -45,6 +47,7 @@ class _Entries(NamedTuple):
     nodes: int
 
 
+@checked
 def feature_graph(adjacency: Any, features: Sequence[Hashable] | None = None) -> FeatureGraph:
     """Validate an adjacency and convert it to an edge list.
 

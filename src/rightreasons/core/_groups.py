@@ -6,11 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import ShapeError
 
 _SHOWN = 20  # positions in a message
 
 
+@checked
 def sum_groups(
     maps: Float[Tensor, "*B p"], groups: Mapping[str, Sequence[int]]
 ) -> tuple[tuple[str, ...], Float[Tensor, "*B g"]]:

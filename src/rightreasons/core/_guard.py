@@ -100,6 +100,10 @@ def each_module(model: Model, prepare: Prepare) -> Iterator[None]:
 
 
 def _refuse(model: Model, second_order: bool) -> None:
+    if isinstance(model, type):
+        raise InputError(
+            f"the model is the class {model.__name__}, not a network: make one, {model.__name__}(...)."
+        )
     if isinstance(model, torch.jit.ScriptFunction):
         raise DifferentiabilityError(SCRIPTED)
     if isinstance(model, DistributedDataParallel) and second_order and model.static_graph:

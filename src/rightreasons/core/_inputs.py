@@ -5,7 +5,10 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd import forward_ad
 
+from rightreasons.core._checked import check_dense
 from rightreasons.core._errors import InputError, ShapeError
 
 Inputs: TypeAlias = Tensor | tuple[Tensor, ...]
@@ -40,6 +43,7 @@ def check_inputs(inputs: Inputs, *, integers_allowed: bool = False, what: str = 
                 f"{what} must be a tensor or a tuple of tensors, batch first; got {type(part).__name__}. "
                 "Convert first: torch.as_tensor(x)."
             )
+        _check_plain(part, what)
     if not parts:
         raise InputError(f"{what} is an empty tuple: there is nothing to explain.")
     if any(part.dim() == 0 for part in parts):
@@ -57,10 +61,6 @@ def check_inputs(inputs: Inputs, *, integers_allowed: bool = False, what: str = 
 
 
 def _check_values(part: Tensor, integers_allowed: bool, what: str) -> None:
-    if part.layout is not torch.strided or part.is_meta:
-        raise InputError(
-            f"{what} must hold their numbers densely; got {part.layout} on {part.device}. Convert first: x.to_dense()."
-        )
     if not part.is_floating_point():
         if integers_allowed:
             return
@@ -75,6 +75,19 @@ def _check_values(part: Tensor, integers_allowed: bool, what: str) -> None:
             f"{what} has {bad} NaN or infinite values of {part.numel()}: every map of those rows would be NaN. "
             "Impute or drop them first."
         )
+
+
+def _check_plain(part: Tensor, what: str) -> None:
+    check_dense(part, what)
+    if is_functorch_wrapped_tensor(part) or _has_tangent(part):
+        raise InputError(
+            f"{what} is a tensor inside torch.func (vmap, grad, jvp): explanations take gradients and read values of "
+            "their own. Explain the whole batch outside, in one call."
+        )
+
+
+def _has_tangent(part: Tensor) -> bool:
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(part).tangent is not None
 
 
 def matching_rows(

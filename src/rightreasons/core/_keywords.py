@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._guard import Model
 
@@ -24,6 +25,7 @@ _NEAR = {torch.float64: 1e-6, torch.float32: 1e-3}
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False)
 class Shared:
     """A model keyword that all rows share, although its first dimension may be as long as the batch.
@@ -44,6 +46,7 @@ class Shared:
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False)
 class PerRow:
     """A model keyword with an entry for each row, such as an attention mask.

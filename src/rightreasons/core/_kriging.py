@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._estimators import Draws, Estimate, Estimator, Plan, Sums, sum_of_squares
 from rightreasons.core._paths import GaussLegendre
@@ -43,6 +44,7 @@ CACHED_VALUES = 2**16
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Kriging(Estimator):
     """Stratified draws whose gradients are interpolated onto all paths, then made to match f at the references.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from rightreasons.core._called import run
 from rightreasons.core._guard import Model
 
 
@@ -51,7 +52,7 @@ def layers_run(model: Model, args: tuple[Tensor, ...], kwargs: Mapping[str, Any]
     handles = [module.register_forward_hook(note) for module in names]
     try:
         with torch.no_grad():
-            model(*args, **kwargs)
+            run(model, args, kwargs)
     finally:
         for handle in handles:
             handle.remove()

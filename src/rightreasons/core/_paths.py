@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from rightreasons.core._checked import checked
+
 MOST_BY_MATRIX = 200
 """Nodes of Gauss-Legendre that are eigenvalues of a matrix; of more, memory and time would be squared and cubed."""
 EDGE = 30
@@ -33,6 +35,7 @@ class Quadrature(ABC):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class GaussLegendre(Quadrature):
     """Exact for polynomials of degree 2 steps - 1; nodes inside (0, 1). Cost: O(steps) for many.
@@ -50,6 +53,7 @@ class GaussLegendre(Quadrature):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Midpoint(Quadrature):
     """Nodes (j + 1/2) / steps, equal weights."""
@@ -61,6 +65,7 @@ class Midpoint(Quadrature):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Trapezoid(Quadrature):
     """`steps` nodes from 0 to 1, both ends included, half weight at the ends; one step is the midpoint."""
@@ -76,6 +81,7 @@ class Trapezoid(Quadrature):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Left(Quadrature):
     """Nodes j / steps from 0: the left Riemann sum."""
@@ -87,6 +93,7 @@ class Left(Quadrature):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Right(Quadrature):
     """Nodes (j + 1) / steps up to 1: the right Riemann sum, as most published attack code uses it."""

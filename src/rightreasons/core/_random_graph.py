@@ -7,12 +7,14 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._graph import FeatureGraph
 
 _SWAPS_PER_EDGE = 10  # customary for the chain of double edge swaps to forget where it started
 
 
+@checked
 def random_graph(
     graph: FeatureGraph, generator: torch.Generator | None = None, *, degrees: bool = False
 ) -> FeatureGraph:

@@ -13,6 +13,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 
 STABILIZER = 1e-9
@@ -59,6 +60,7 @@ def _check(name: str, value: int | float, low: int) -> None:
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Epsilon(Rule):
     """R_j = sum_k x_j w_jk / (z_k + epsilon sign z_k) R_k [bach2015].
@@ -76,6 +78,7 @@ class Epsilon(Rule):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Gamma(Rule):
     """Terms of the output's own sign count 1 + gamma times [montavon2019].
@@ -105,6 +108,7 @@ class Gamma(Rule):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class AlphaBeta(Rule):
     """alpha times in proportion to the positive terms, minus beta times to the negative ones [bach2015].
@@ -141,6 +145,7 @@ class ZPlus(Rule):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class ZBox(Rule):
     """For a layer whose inputs lie in a box, as pixels do; conserves relevance [montavon2017].

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from rightreasons.core._called import tensor_of
+from rightreasons.core._checked import check_dense
 from rightreasons.core._errors import TargetError
 
 Output: TypeAlias = Literal[
@@ -57,6 +59,8 @@ class Score:
                 f"a tuple target holds one int for each output dimension; got {self.target!r}. For an output that "
                 "differs from row to row pass a tensor of shape (B, D)."
             )
+        if isinstance(self.target, Tensor):
+            check_dense(self.target, "targets", TargetError)
         if callable(self.target) and not isinstance(self.target, Tensor) and self.output != "logit":
             raise TargetError(
                 f"a callable target is the whole score, so output={self.output!r} would be ignored. "
@@ -176,11 +180,7 @@ class Score:
 
 def check_rows(outputs: Any, rows: int) -> None:
     """Raise a `TargetError` unless a model's `outputs` are a tensor with one row for each of `rows` input rows."""
-    if not isinstance(outputs, Tensor):
-        raise TargetError(
-            f"the model must return a tensor to be explained; got {type(outputs).__name__}. "
-            "Wrap it: rr takes any callable, e.g. lambda x: model(x).logits."
-        )
+    tensor_of(outputs)
     if outputs.dim() == 0 or outputs.shape[0] != rows:
         raise TargetError(
             f"the model must return one row for each input row: got output {tuple(outputs.shape)} for {rows} rows. "

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from rightreasons.core._around import around
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
 
@@ -115,6 +116,7 @@ SMOOTHED: Mapping[str, Callable[..., Tensor]] = {
 """The smooth form of each operation: (ramp, x, the operation's own arguments)."""
 
 
+@checked
 class Smoothing(TorchFunctionMode):
     """Inside, softplus runs in place of every ReLU-like operation on floating-point tensors [dombrowski2019].
 
@@ -209,6 +211,7 @@ def _check(beta: float, mode: str) -> None:
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Softplus:
     """Which smooth stand-in for its ReLUs a model is given, and how it sharpens.
@@ -248,6 +251,7 @@ class Softplus:
         return Smoothing(self.beta, self.mode)
 
 
+@checked
 def surrogate(model: Model, smoothing: Smoothing) -> Model:
     """`model` with its ReLUs smoothed in every call; layers, parameters and names are the model's own.
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import names_in
 from rightreasons.core._errors import DataError
 from rightreasons.core._text import text_of
@@ -31,6 +32,7 @@ _COUNTED = {
 }
 
 
+@checked
 def gene_annotation(symbols: Sequence[str], folder: Path | None = None) -> dict[str, list[Any]]:
     """How much is known about human genes, a table for `priors.MetaFeatures.from_table(table, genes, names=genes)`.
 
@@ -60,6 +62,7 @@ def gene_annotation(symbols: Sequence[str], folder: Path | None = None) -> dict[
     return table
 
 
+@checked
 def reactome(symbols: Sequence[str], folder: Path | None = None) -> dict[str, tuple[str, ...]]:
     """Human pathways of Reactome (release 85) and those of the genes that take part in each, by symbol.
 
@@ -95,6 +98,7 @@ def reactome(symbols: Sequence[str], folder: Path | None = None) -> dict[str, tu
     return {name: tuple(sorted(inside)) for name, inside in named.items() if inside}
 
 
+@checked
 def read_gmt(path: Path | str) -> dict[str, tuple[str, ...]]:
     """Sets of a GMT file: on each line a name, a description and the members, separated by tabs.
 

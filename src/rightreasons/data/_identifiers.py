@@ -5,6 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.data._dataset import DataSet
 
 _NAMED = re.compile(r"(?i:(?:^|[\W_])(?:id|identifier))$|[a-z]I[dD]$")
@@ -12,6 +13,7 @@ _FEWEST = 20  # rows; among fewer, whole numbers are all different by chance
 _MANY = 100  # rows; among as many, measurements in whole numbers repeat themselves
 
 
+@checked
 def identifiers(data: DataSet) -> dict[str, Literal["id", "group", "unlike"]]:
     """Columns of numbers that name rows ("id"), or what rows belong to ("group"), or may well name rows ("unlike").
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.data._dataset import DataSet
@@ -13,6 +14,7 @@ from rightreasons.data._dataset import DataSet
 _NOISES = ("gaussian", "salt_and_pepper")
 
 
+@checked
 def rescale(data: DataSet, bounds: tuple[float, float] = (-0.5, 0.5)) -> DataSet:
     """Map the inputs linearly from the range the data set states to another, [-0.5, 0.5] as in [erion2021].
 
@@ -39,6 +41,7 @@ def rescale(data: DataSet, bounds: tuple[float, float] = (-0.5, 0.5)) -> DataSet
     return replace(data, x=x.clamp(new_low, new_high), bounds=(new_low, new_high))
 
 
+@checked
 def corrupt(
     x: Float[Tensor, "B *F"],
     kind: str,

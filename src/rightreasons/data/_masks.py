@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._arrays import stored_array
@@ -20,6 +21,7 @@ from rightreasons.data._pixels import ENDINGS, pixels
 _BOX = ("left", "top", "right", "bottom")
 
 
+@checked
 def read_masks(
     path: str | Path, data: DataSet, *, outside: bool = False, of: tuple[int, int] | None = None
 ) -> Float[Tensor, "N *F"]:

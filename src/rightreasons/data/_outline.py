@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.data._dataset import SURVIVAL, DataSet
 from rightreasons.data._identifiers import identifiers
 from rightreasons.data._misspelt import misspelt
@@ -16,6 +17,7 @@ _IDENTIFIER = {
 }
 
 
+@checked
 def outline(data: DataSet) -> str:
     """Rows, labels and columns of a data set, a line each.
 

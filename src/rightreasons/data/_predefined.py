@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import torch
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DataError
 from rightreasons.data._dataset import DataSet
 from rightreasons.data._splits import Size, Split, splits
 
 
+@checked
 def predefined(
     data: DataSet, count: int = 1, validation: Size = None, seed: int = 0, stratify: bool = True
 ) -> Iterator[Split]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.data._dataset import Column, DataSet
@@ -57,6 +58,7 @@ class FittedColumn:
             yield Column(f"{self.name} is missing", f"{self.description}: missing", source=self.name)
 
 
+@checked
 @dataclass(frozen=True)
 class Preprocessing:
     """Turns the raw table a model's users have into the numbers the model was trained on.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError
 from rightreasons.data._anndata import obs_columns, read_anndata
@@ -52,6 +53,7 @@ _ELSEWHERE = {
 }  # fmt: skip
 
 
+@checked
 def read(
     path: str | Path,
     *,
@@ -162,6 +164,7 @@ def read(
     return found.read(path, asked)
 
 
+@checked
 def options(path: str | Path) -> tuple[str, ...]:
     """Which options `read` has for a path, by what it is.
 

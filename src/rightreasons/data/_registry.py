@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, MissingExtraError
 from rightreasons.core._foreign import reading
@@ -25,6 +26,7 @@ def names() -> tuple[str, ...]:
     return tuple(SETS)
 
 
+@checked
 def describe(name: str) -> str:
     """What a named set holds, where it comes from and under which terms; nothing is loaded.
 
@@ -37,6 +39,7 @@ def describe(name: str) -> str:
     return f"{name}\n{entry.description}\nsource: {entry.source}\nlicence: {entry.licence}"
 
 
+@checked
 def load(name: str, folder: Path | None = None) -> DataSet:
     """Named data set from the first place that has it: data folder, installed package, download.
 
@@ -57,6 +60,7 @@ def load(name: str, folder: Path | None = None) -> DataSet:
     return _load(name, _entry(name), folder)
 
 
+@checked
 def drug_response(drug: str, folder: Path | None = None) -> DataSet:
     """Response of cancer cell lines to any of GDSC2's 286 drugs; `describe("gdsc-trametinib")` says what the rows are.
 
@@ -69,6 +73,7 @@ def drug_response(drug: str, folder: Path | None = None) -> DataSet:
     return _load(f"gdsc-{drug}", drug_entry(drug), folder)
 
 
+@checked
 def alterations(folder: Path | None = None) -> Alterations:
     """Mutations and copy numbers of the genes of the cell lines of `drug_response`: side information about features.
 
@@ -116,6 +121,7 @@ def _load(name: str, entry: Entry, folder: Path | None) -> DataSet:
     raise DataError(f"Data set {name!r} was not found. Tried:\n{listed}{by_hand}")
 
 
+@checked
 def where(name: str, folder: Path | None = None) -> str:
     """Where `load` would take a named set from: "data folder", "system package", "package" or "download".
 
@@ -133,6 +139,7 @@ def where(name: str, folder: Path | None = None) -> str:
     return "package" if entry.package and find_spec(entry.module) else "download"
 
 
+@checked
 def lexicon(folder: Path | None = None) -> dict[str, float]:
     """How people rate 7,200 English words, -4 (bad) to 4 (good): a belief about what matters in `film-reviews`.
 
@@ -148,6 +155,7 @@ def lexicon(folder: Path | None = None) -> dict[str, float]:
     return read_lexicon(download(entry.files, home)[ARCHIVE])
 
 
+@checked
 def fetch(name: str, folder: Path | None = None) -> Path:
     """Download the published files of a named set, also when a package holds a smaller version.
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DataError
 from rightreasons.data._dataset import SURVIVAL, DataSet
 from rightreasons.data._grouped import grouped
@@ -26,6 +27,7 @@ Size = int | float | None
 _PARTS = Split._fields
 
 
+@checked
 def splits(
     data: DataSet | Shaped[Tensor, "N *L"],
     count: int,

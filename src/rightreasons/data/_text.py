@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError
 from rightreasons.data._dataset import Column, DataSet
@@ -45,6 +46,7 @@ def encode(texts: Sequence[str], least: int = 1) -> tuple[Int64[Tensor, "N L"], 
     return x, vocabulary
 
 
+@checked
 def bag_of_words(data: DataSet, words: Sequence[str]) -> DataSet:
     """Texts as a table: one column for each of these words, 1 where the text has it and 0 where not.
 

@@ -27,6 +27,7 @@ from rightreasons.attribution import (
     reference_output,
 )
 from rightreasons.attribution._attribution import Explanation
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError, TargetError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, like
@@ -182,6 +183,7 @@ class _WithoutBaselines(Algorithm):
         )
 
 
+@checked
 def as_captum(method: Attribution) -> Callable[[Model], Algorithm]:
     """The method as a captum algorithm: `as_captum(method)(model).attribute(inputs, target=y)`.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rightreasons.attribution import Attribution, Axioms, Explanation
 from rightreasons.attribution._attribution import Call, with_outputs
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._function import Block
 from rightreasons.core._guard import Model, explaining, in_view
@@ -25,6 +26,7 @@ class _Attributes(Protocol):
 
 
 @final
+@checked
 @dataclass(frozen=True, repr=False, eq=False)
 class FromCaptum(Attribution):
     """A captum algorithm as a method of ours; see `from_captum`.
@@ -134,6 +136,7 @@ class _Forward(nn.Module):
         return outputs if self.score is None else self.score(outputs)
 
 
+@checked
 def from_captum(
     algorithm: Callable[[Any], _Attributes], arguments: Mapping[str, Any] | None = None
 ) -> FromCaptum:

@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from rightreasons.attribution import Attribution
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 
 __all__ = ["explain_func"]
 
 
+@checked
 def explain_func(
     method: Attribution, *, generator: torch.Generator | None = None
 ) -> Callable[..., np.ndarray]:

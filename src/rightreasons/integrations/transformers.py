@@ -5,13 +5,15 @@ transformers itself is needed by whoever makes the model and the tokenizer; noth
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from rightreasons.attribution import Attribution, Gradient, IntegratedGradients, SmoothGrad
+from rightreasons.core._called import called
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import names_in
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import explaining
@@ -25,6 +27,7 @@ Special = Literal["hold", "explain"]
 Reduce = Literal["sum", "norm"]
 
 
+@checked
 class Logits(nn.Module):
     """A model of Hugging Face as a function of token ids alone that returns a tensor.
 
@@ -45,14 +48,7 @@ class Logits(nn.Module):
 
     def forward(self, input_ids: Tensor, **others: Any) -> Tensor:
         """The logits."""
-        outputs = self.model(input_ids=input_ids, **others)
-        found = outputs if isinstance(outputs, Tensor) else getattr(outputs, "logits", None)
-        if not isinstance(found, Tensor):
-            raise InputError(
-                f"the model returns {type(outputs).__name__}, which has no logits: it is no classifier. Put a head on "
-                "it, as AutoModelForSequenceClassification does, or an nn.Module of your own that returns a tensor."
-            )
-        return found
+        return called(self.model, (), {"input_ids": input_ids, **others})
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +76,7 @@ class TextExplanation:
         return _coloured(self.tokens[row], self.maps[row, self.kept[row]], title=title, scale=scale)
 
 
+@checked
 def explain_texts(
     model: nn.Module,
     tokenizer: Any,
@@ -113,7 +110,7 @@ def explain_texts(
             `Gradient` and `SmoothGrad`, whose sum a layer normalisation makes zero, and "sum" for all others.
         special: "hold" gives special tokens no attribution, "explain" treats them as the others.
         baseline: token to compare with; default [MASK], or where the tokenizer has none, padding.
-        most_tokens: longer texts are cut.
+        most_tokens: longer texts are cut; a text of more tokens than the model has positions is refused.
         chunk: most rows in one forward pass.
         generator: CPU generator of the draws.
 
@@ -130,12 +127,10 @@ def explain_texts(
         >>> found.tokens[0], found.maps[0, 3].item()
         (('[CLS]', 'good', '[SEP]'), 0.0)
     """
-    for name, value, known in (("special", special, Special), ("reduce", reduce or "sum", Reduce)):
-        if value not in get_args(known):
-            raise InputError(f"{name} must be one of {', '.join(get_args(known))}; got {value!r}.")
     texts = names_in("texts", texts)
     encoded = _encoded(tokenizer, texts, most_tokens, next(model.parameters()).device)
     ids, kept = encoded.pop("input_ids"), encoded["attention_mask"].bool()
+    _check_length(model, ids)
     network = Logits(model)
     held = ~kept | (_special(tokenizer, ids) if special == "hold" else False)
     chosen = method or IntegratedGradients(steps=64)
@@ -165,6 +160,7 @@ def explain_texts(
     return TextExplanation(tuple(tokens), maps, kept, found.gap, found.outputs.detach(), target)
 
 
+@checked
 def embeddings_of(model: nn.Module) -> str:
     """Name of the layer that turns token ids into vectors.
 
@@ -203,6 +199,21 @@ def _encoded(
     if "attention_mask" not in found:
         raise InputError("the tokenizer gives no attention_mask, so padding cannot be told from text.")
     return {name: values.to(device) for name, values in found.items()}
+
+
+def _check_length(model: nn.Module, ids: Int64[Tensor, "B T"]) -> None:
+    """Raise if a text has more tokens than the model has learned positions."""
+    most = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    positions = [m for name, m in model.named_modules() if "position" in name and isinstance(m, nn.Embedding)]
+    if not isinstance(most, int) or not positions:  # relative or rotary positions have no end
+        return
+    offset = positions[0].padding_idx  # RoBERTa's begin behind the padding's
+    most = most if offset is None else most - offset - 1
+    if ids.shape[1] > most:
+        raise InputError(
+            f"a text has {ids.shape[1]} tokens, and the model has {most} positions. Cut longer texts, "
+            f"most_tokens={most}, or explain them in parts."
+        )
 
 
 def _special(tokenizer: Any, ids: Int64[Tensor, "B T"]) -> Bool[Tensor, "B T"]:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._graph import FeatureGraph
 from rightreasons.metrics._maps import (
@@ -61,6 +62,7 @@ class LensResult(NamedTuple):
         return self.on_one_scale().nanmean()
 
 
+@checked
 def lens(
     a: Shaped[Tensor, "B *F"],
     b: Shaped[Tensor, "B *F"],
@@ -119,6 +121,7 @@ def lens(
     return _lens("lens", a, b, k, window, adjust, diversity, graph)
 
 
+@checked
 def lens_recall(
     a: Shaped[Tensor, "B *F"],
     b: Shaped[Tensor, "B *F"],
@@ -166,6 +169,7 @@ def lens_recall(
     return result.observed if adjust is None else result.adjusted
 
 
+@checked
 def lens_precision(
     a: Shaped[Tensor, "B *F"],
     b: Shaped[Tensor, "B *F"],
@@ -210,6 +214,7 @@ def lens_precision(
     return result.observed if adjust is None else result.adjusted
 
 
+@checked
 def topk_intersection(
     a: Shaped[Tensor, "B *F"],
     b: Shaped[Tensor, "B *F"],

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._graph import FeatureGraph
 
@@ -19,6 +20,7 @@ _WITH_CHANNELS = (4, 5)
 _GLANCE = 256
 
 
+@checked
 def channel_sum(maps: Shaped[Tensor, "B *F"]) -> Shaped[Tensor, "B *S"]:
     """The sum over channels of absolute values: one value for each pixel, as published [ghorbani2019], [kamath2024].
 

@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.metrics._maps import Reduce, channel_sum, checked_maps, checked_pair
 
 
+@checked
 def mass_centre(maps: Shaped[Tensor, "B *F"], *, reduce: Reduce = channel_sum) -> Float[Tensor, "B d"]:
     """The centre of mass of each map, in positions from the first one [ghorbani2019].
 
@@ -38,6 +40,7 @@ def mass_centre(maps: Shaped[Tensor, "B *F"], *, reduce: Reduce = channel_sum) -
     return _centre(checked_maps(maps, "mass_centre", reduce))
 
 
+@checked
 def mass_centre_shift(
     a: Shaped[Tensor, "B *F"], b: Shaped[Tensor, "B *F"], *, reduce: Reduce = channel_sum
 ) -> Float[Tensor, "B"]:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import MissingExtraError
 from rightreasons.core._graph import FeatureGraph
 from rightreasons.metrics._maps import (
@@ -24,6 +25,7 @@ from rightreasons.metrics._maps import (
 from rightreasons.metrics._windows import Border, checked_border, window_mean
 
 
+@checked
 def spearman(
     a: Shaped[Tensor, "B *F"], b: Shaped[Tensor, "B *F"], *, reduce: Reduce = channel_sum
 ) -> Float[Tensor, "B"]:
@@ -54,6 +56,7 @@ def spearman(
     return _compared(_spearman, *checked_pair(a, b, "spearman", reduce))
 
 
+@checked
 def lens_spearman(
     a: Shaped[Tensor, "B *F"],
     b: Shaped[Tensor, "B *F"],
@@ -97,6 +100,7 @@ def lens_spearman(
     return _compared(_spearman, *_means("lens_spearman", a, b, window, border, graph, reduce))
 
 
+@checked
 def kendall(
     a: Shaped[Tensor, "B *F"], b: Shaped[Tensor, "B *F"], *, reduce: Reduce = channel_sum
 ) -> Float[Tensor, "B"]:
@@ -127,6 +131,7 @@ def kendall(
     return _compared(_kendall, *checked_pair(a, b, "kendall", reduce))
 
 
+@checked
 def lens_kendall(
     a: Shaped[Tensor, "B *F"],
     b: Shaped[Tensor, "B *F"],

@@ -6,10 +6,12 @@ Legend: B rows, n entries of a flattened map.
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.metrics._maps import Reduce, checked_count, checked_pair, nan_unless, varies
 from rightreasons.metrics._topk import largest
 
 
+@checked
 def cosine(
     a: Shaped[Tensor, "B *F"], b: Shaped[Tensor, "B *F"], *, reduce: Reduce = None
 ) -> Float[Tensor, "B"]:
@@ -48,6 +50,7 @@ def _scaled(rows: Float[Tensor, "B n"]) -> Float[Tensor, "B n"]:
     return rows / rows.detach().abs().amax(1, keepdim=True)
 
 
+@checked
 def sign_agreement(
     a: Shaped[Tensor, "B *F"],
     b: Shaped[Tensor, "B *F"],

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.metrics._maps import (
     Reduce,
@@ -24,6 +25,7 @@ from rightreasons.metrics._maps import (
 _K1, _K2 = 0.01, 0.03
 
 
+@checked
 def ssim(
     a: Shaped[Tensor, "B *F"],
     b: Shaped[Tensor, "B *F"],

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._graph import FeatureGraph
 from rightreasons.metrics._maps import (
     Reduce,
@@ -38,6 +39,7 @@ class DiverseTopK(NamedTuple):
     achieved: Int64[Tensor, "B"]
 
 
+@checked
 def topk_mask(
     maps: Shaped[Tensor, "B *F"], k: int | float, *, reduce: Reduce = channel_sum
 ) -> Bool[Tensor, "B *S"]:
@@ -103,6 +105,7 @@ def _by_torch(rows: Float[Tensor, "B n"], k: int) -> Bool[Tensor, "B n"]:
     return mask_Bn
 
 
+@checked
 def diverse_topk(
     maps: Shaped[Tensor, "B *F"],
     k: int | float,

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._graph import FeatureGraph
 from rightreasons.metrics._maps import checked_space, checked_window
@@ -19,6 +20,7 @@ _NODES_AT_ONCE = 1024
 _IN_CACHE = 2**18  # marks dilated at once: their copies stay in the cache
 
 
+@checked
 def dilate(
     mask: Bool[Tensor, "B *S"], window: int, graph: FeatureGraph | None = None
 ) -> Bool[Tensor, "B *S"]:

@@ -16,6 +16,7 @@ from rightreasons.models._activation import activations
 from rightreasons.models._cnn import CNN
 from rightreasons.models._gru import GRU
 from rightreasons.models._mlp import MLP
+from rightreasons.models._output_of import OutputOf
 from rightreasons.models._own import file_of, from_path
 from rightreasons.models._pretrained import freeze, load_weights
 from rightreasons.models._registry import build, names, seeded
@@ -27,6 +28,7 @@ __all__ = [
     "CNN",
     "GRU",
     "MLP",
+    "OutputOf",
     "ResNet",
     "Transformer",
     "Trees",

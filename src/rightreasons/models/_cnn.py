@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.models._activation import activation as _activation
 from rightreasons.models._activation import require_positive, require_probability
 
 
+@checked
 class CNN(nn.Module):
     """Blocks of convolution, activation and 2x2 max-pooling, then one hidden layer and the outputs.
 

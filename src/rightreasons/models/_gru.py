@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Bool, Float, Int64, Real
 from torch import Tensor, nn
 
+from rightreasons.core._checked import checked
 from rightreasons.models._activation import require_positive, require_probability
 from rightreasons.models._sequence import Positions, mean_of_counting
 
 
+@checked
 class GRU(nn.Module):
     """Gated recurrent units [cho2014] over the positions in both directions, the mean of their states, a linear layer.
 

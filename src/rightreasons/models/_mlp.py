@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import ShapeError
 from rightreasons.models._activation import activation as _activation
 from rightreasons.models._activation import require_positive, require_probability
 
 
+@checked
 class MLP(nn.Module):
     """Fully connected layers, each but the last followed by an activation and dropout.
 

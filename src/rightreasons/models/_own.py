@@ -9,10 +9,12 @@ from typing import Any, cast
 
 from torch import nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
 
 
+@checked
 def from_path(name: str, folder: str | Path = ".") -> Callable[..., nn.Module]:
     r"""The class or function `factory` of `module.py` in a folder of one's own.
 
@@ -45,6 +47,7 @@ def from_path(name: str, folder: str | Path = ".") -> Callable[..., nn.Module]:
     return cast(Callable[..., nn.Module], found)
 
 
+@checked
 def file_of(name: str, folder: str | Path = ".") -> Path:
     """The file that `module:factory` in a folder is defined in; nothing is imported.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import InputError, MissingExtraError
 from rightreasons.core._foreign import reading
@@ -16,6 +17,7 @@ _ADVICE = (
 )
 
 
+@checked
 def load_weights(model: nn.Module, path: str | Path, skip: Sequence[str] = ()) -> tuple[str, ...]:
     """Put the weights of a safetensors file into a model; nothing in the file is executed.
 
@@ -59,6 +61,7 @@ def load_weights(model: nn.Module, path: str | Path, skip: Sequence[str] = ()) -
     return tuple(name for name in model.state_dict() if name not in wanted)
 
 
+@checked
 def freeze(model: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
     """Exclude parameters from training: they get no gradient and no update.
 

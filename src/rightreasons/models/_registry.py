@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
 from rightreasons.models._cnn import CNN
@@ -49,6 +50,7 @@ def names() -> tuple[str, ...]:
     return tuple(_MODELS)
 
 
+@checked
 def build(
     name: str,
     fields: Mapping[str, Any] | None = None,
@@ -101,6 +103,7 @@ def build(
     return model
 
 
+@checked
 def seeded(make: Callable[[], M], seed: int) -> M:
     """What `make()` returns when every random number it draws comes from `seed`; the caller's random state is kept.
 

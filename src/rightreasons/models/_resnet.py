@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.models._activation import activation as _activation
 from rightreasons.models._activation import require_positive
@@ -35,6 +36,7 @@ class Residual(nn.Module):
         return self.activation(self.shortcut(x) + self.inner(x))
 
 
+@checked
 class ResNet(nn.Module):
     """Stages of residual blocks [he2016], the mean over positions, and one linear layer.
 

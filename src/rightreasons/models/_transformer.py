@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Real
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.models._activation import activation as _activation
 from rightreasons.models._activation import require_positive, require_probability
@@ -39,6 +40,7 @@ class Block(nn.Module):
         return self.mix(found.transpose(1, 2).flatten(2))
 
 
+@checked
 class Transformer(nn.Module):
     """Blocks of attention [vaswani2017] over positions, the mean of their vectors, and a linear layer.
 

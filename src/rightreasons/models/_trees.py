@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 
 Link = Literal["identity", "logit", "log"]
@@ -18,6 +19,7 @@ LEAST_PROBABILITY = 1e-3
 """Probabilities are kept this far from 0 and 1, so that one wrong forest row does not have an infinite loss."""
 
 
+@checked
 class Trees(nn.Module):
     """A sum or mean of decision trees, f(x) = link(offset + scale sum_t value_t(leaf of x in tree t)).
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.plot._arrays import array, names_of
 from rightreasons.plot._colours import AGAINST, FOR, INK, MUTED
@@ -16,6 +17,7 @@ _LONGEST = 32
 """Letters of a name; of longer ones the middle is left out, or they would leave no room for the bars."""
 
 
+@checked
 def table(
     phi: Tensor,
     features: Sequence[str],
@@ -83,6 +85,7 @@ def table(
     return figure
 
 
+@checked
 def summary(phi: Tensor, features: Sequence[str], values: Tensor | None = None, *, most: int = 15) -> Figure:
     """How much each column matters over all rows, and for whom: mean magnitudes, and every row's attribution.
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.plot._arrays import array, names_of
 from rightreasons.plot._figure import Axes, Figure, drawing, wrapped
@@ -22,6 +23,7 @@ _STATED = {
 }
 
 
+@checked
 def show(
     maps: Tensor | Mapping[str, Tensor],
     images: Tensor,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.plot._arrays import array, names_of
 from rightreasons.plot._colours import INK, MUTED, diverging
@@ -34,6 +35,7 @@ class Text:
         return where
 
 
+@checked
 def text(tokens: Sequence[str], phi: Tensor, *, title: str = "", scale: float | None = None) -> Text:
     """A text whose tokens are coloured by their attribution: red for, blue against what is explained.
 

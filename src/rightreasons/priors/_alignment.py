@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.priors._check import checked_guidance, checked_maps, unit_scaled
 
@@ -17,6 +18,7 @@ _FIX = (
 )
 
 
+@checked
 @dataclass(frozen=True)
 class Alignment:
     """Cosine distance between each map and a human's map of what matters, given as guidance.

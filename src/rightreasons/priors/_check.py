@@ -3,7 +3,7 @@
 Legend: B rows, F shape of one map, p features of a flattened map.
 """
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Shaped
@@ -72,15 +72,6 @@ def checked_guidance(guidance: Tensor | None, maps: Tensor, prior: object, fix: 
 def broadcasts(shape: torch.Size, to: torch.Size) -> bool:
     """Whether a tensor of `shape` has as many dimensions as `to`, each equal or 1."""
     return len(shape) == len(to) and all(size in (1, wanted) for size, wanted in zip(shape, to, strict=True))
-
-
-def check_choice(prior: object, field: str, allowed: object) -> None:
-    """Raise unless the field holds one of the values of a `Literal`."""
-    value = getattr(prior, field)
-    if value not in get_args(allowed):
-        raise InputError(
-            f"{type(prior).__name__}: {field} must be one of {', '.join(map(repr, get_args(allowed)))}; got {value!r}."
-        )
 
 
 def magnitudes(maps: Float[Tensor, "B *F"], level: Level) -> Float[Tensor, "rows p"]:

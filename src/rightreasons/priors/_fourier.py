@@ -8,12 +8,14 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.priors._check import check_choice, checked_maps, unit_scaled
+from rightreasons.priors._check import checked_maps, unit_scaled
 
 _CONSTANT = Literal["penalised", "free"]
 
 
+@checked
 @dataclass(frozen=True)
 class FourierSmoothness:
     """Share of a map's spectrum that is not of low frequency, along sequences [tseng2020].
@@ -62,7 +64,6 @@ class FourierSmoothness:
     coupled: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_choice(self, "constant", _CONSTANT)
         for field, least in (("limit", 1), ("smoothing", 0)):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

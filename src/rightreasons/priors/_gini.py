@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
-from rightreasons.priors._check import Level, check_choice, checked_maps, magnitudes, unit_scaled
+from rightreasons.priors._check import Level, checked_maps, magnitudes, unit_scaled
 
 
+@checked
 def gini_coefficient(values: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
     """Gini coefficient of the last dimension: 0 when all are equal, 1 - 1/p when one has everything [gini1912].
 
@@ -55,6 +57,7 @@ def _gini(values: Float[Tensor, "*rows p"]) -> Float[Tensor, "*rows"]:
     return (balance * scaled).sum(-1) / (p * scaled.sum(-1).clamp(min=1))
 
 
+@checked
 @dataclass(frozen=True)
 class Gini:
     """Minus the Gini coefficient of the attributions' magnitudes: few features matter [erion2021], [hurley2009].
@@ -85,9 +88,6 @@ class Gini:
     """
 
     level: Level = "global"
-
-    def __post_init__(self) -> None:
-        check_choice(self, "level", Level)
 
     @property
     def coupled(self) -> bool:

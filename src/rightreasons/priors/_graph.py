@@ -7,12 +7,12 @@ from typing import Any, Literal
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import ShapeError
 from rightreasons.core._graph import FeatureGraph, feature_graph
 from rightreasons.priors._check import (
     Level,
     NoBilinearForm,
-    check_choice,
     checked_maps,
     magnitudes,
     unit_scaled,
@@ -21,6 +21,7 @@ from rightreasons.priors._check import (
 _NORMALISATIONS = Literal["l2", None]
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class GraphLaplacian:
     """Quadratic form of the graph Laplacian L = D - W: joined features should matter alike [erion2021], [smola2003].
@@ -71,8 +72,6 @@ class GraphLaplacian:
     normalise: Literal["l2"] | None = None
 
     def __post_init__(self, features: Sequence[Hashable] | None) -> None:
-        check_choice(self, "level", Level)
-        check_choice(self, "normalise", _NORMALISATIONS)
         object.__setattr__(self, "adjacency", feature_graph(self.adjacency, features))
 
     def __repr__(self) -> str:

@@ -9,15 +9,17 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._distributed import batch_mean
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._root import safe_root
-from rightreasons.priors._check import Level, check_choice, checked_maps
+from rightreasons.priors._check import Level, checked_maps
 from rightreasons.priors._gini import gini_coefficient
 
 _PENALTY = Literal["gini", "lasso"]
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class GroupSparsity:
     """Few groups of features matter: Gini coefficient or group lasso over groups [yuan2006], [hurley2009].
@@ -62,8 +64,6 @@ class GroupSparsity:
     level: Level = "global"
 
     def __post_init__(self) -> None:
-        check_choice(self, "penalty", _PENALTY)
-        check_choice(self, "level", Level)
         listed = self.groups.values() if isinstance(self.groups, Mapping) else self.groups
         groups = tuple(tuple(group) for group in listed)
         for group in groups:

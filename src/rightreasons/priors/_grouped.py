@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._groups import sum_groups
 from rightreasons.priors._check import NoBilinearForm, checked_maps
 from rightreasons.priors._prior import Prior
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Grouped:
     """A prior on the columns that features were made from instead of on the features.

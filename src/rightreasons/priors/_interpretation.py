@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.attribution import IntegratedGradients
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import names_in
 from rightreasons.core._errors import InputError
 from rightreasons.core._inputs import as_tuple
@@ -52,6 +53,7 @@ class Dependence:
         return low, high
 
 
+@checked
 def partial_dependence(
     priors: LearnedPrior | Sequence[LearnedPrior], source: str, points: int = 25
 ) -> Dependence:
@@ -101,6 +103,7 @@ def partial_dependence(
     return Dependence(source, values, levels, answers_SGp.mean(2), answers_SGp.mean(0).T)
 
 
+@checked
 def explain_importance(
     prior: LearnedPrior,
     features: Sequence[str] | None = None,
@@ -164,6 +167,7 @@ class Ranked:
     spread: float
 
 
+@checked
 def top_features(priors: LearnedPrior | Sequence[LearnedPrior], k: int = 10) -> list[Ranked]:
     """The k features with the largest abs(g), mean over runs, signs kept; with `signed=False` the largest g, a size.
 

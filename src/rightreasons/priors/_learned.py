@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._distributed import batch_mean
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.priors._check import Level, NoBilinearForm, check_choice, checked_maps
+from rightreasons.priors._check import Level, NoBilinearForm, checked_maps
 from rightreasons.priors._meta import MetaFeatures
 
 _DISTANCES = Literal["l1", "l2"]
@@ -31,6 +32,7 @@ class Constant(nn.Module):
 
 
 @final
+@checked
 class LearnedPrior(nn.Module):
     """Attributions should be what a network g says from each feature's meta-features m_j [weinberger2020].
 
@@ -77,20 +79,11 @@ class LearnedPrior(nn.Module):
         meta_features: MetaFeatures,
         network: str | nn.Module = "linear",
         signed: bool = True,
-        distance: str = "l1",
-        level: str = "sample",
+        distance: _DISTANCES = "l1",
+        level: Level = "sample",
     ) -> None:
         super().__init__()
-        if not isinstance(meta_features, MetaFeatures):
-            raise InputError(
-                f"meta_features must be MetaFeatures, which know the features' names; got "
-                f"{type(meta_features).__name__}. MetaFeatures.from_table(table, features=names) makes them."
-            )
         self.meta_features, self.signed, self.distance, self.level = meta_features, signed, distance, level
-        if not isinstance(signed, bool):
-            raise InputError(f"LearnedPrior: signed must be True or False; got {signed!r}.")
-        check_choice(self, "distance", _DISTANCES)
-        check_choice(self, "level", Level)
         self.network = (
             network if isinstance(network, nn.Module) else _built(network, len(meta_features.columns))
         )
@@ -179,6 +172,7 @@ class LearnedPrior(nn.Module):
         return LearnedPrior(meta_features, network, self.signed, self.distance, self.level)
 
 
+@checked
 def controls(
     prior: LearnedPrior, generator: torch.Generator | None = None
 ) -> Mapping[str, LearnedPrior | None]:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.priors._check import broadcasts, checked_guidance, checked_maps
 
@@ -16,6 +17,7 @@ _FIX = (
 )
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Mask:
     """Squared attribution where a mask says the model must not look [ross2017].

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._graph import FeatureGraph, feature_graph
 from rightreasons.priors._columns import MetaColumn, expanded, refuse_constant
@@ -28,6 +29,7 @@ from rightreasons.priors._names import (
 )
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class MetaFeatures:
     """Side information about p features in q columns of numbers, without missing values.

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.priors._check import broadcasts, checked_guidance, checked_maps
 
@@ -18,6 +19,7 @@ _FIX = (
 )
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Monotone:
     """Attribution of the wrong sign: features that should raise, or lower, what is explained [sill1996].

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from rightreasons.priors._check import Level, NoBilinearForm, check_choice, checked_maps, magnitudes
+from rightreasons.core._checked import checked
+from rightreasons.priors._check import Level, NoBilinearForm, checked_maps, magnitudes
 
 
+@checked
 @dataclass(frozen=True)
 class L1:
     """Mean absolute attribution, the published `l1eg` baseline [erion2021].
@@ -39,9 +41,6 @@ class L1:
 
     level: Level = "sample"
 
-    def __post_init__(self) -> None:
-        check_choice(self, "level", Level)
-
     @property
     def coupled(self) -> bool:
         """True at the global level, whose mean is taken over all ranks."""
@@ -54,6 +53,7 @@ class L1:
         return magnitudes(checked_maps(maps, self), self.level).mean()
 
 
+@checked
 @dataclass(frozen=True)
 class L2:
     """Sum of squared attributions [erion2021].
@@ -87,9 +87,6 @@ class L2:
     """
 
     level: Level = "sample"
-
-    def __post_init__(self) -> None:
-        check_choice(self, "level", Level)
 
     @property
     def coupled(self) -> bool:

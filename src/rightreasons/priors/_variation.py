@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.priors._check import check_choice, checked_maps, unit_scaled
+from rightreasons.priors._check import checked_maps, unit_scaled
 
 Normalise: TypeAlias = Literal["std", "published", "l1"] | None
 _NORMALISATIONS = Literal["std", "published", "l1", None]
@@ -16,6 +17,7 @@ _CHANNELS = Literal["sum", "keep"]
 _SMALLEST_RELATIVE_SPREAD = 1e-6  # above what rounding makes of a constant map in float32
 
 
+@checked
 @dataclass(frozen=True)
 class TotalVariation:
     """Anisotropic total variation of each map, summed over positions, averaged over the batch [erion2021], [rudin1992].
@@ -68,8 +70,6 @@ class TotalVariation:
     coupled: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_choice(self, "normalise", _NORMALISATIONS)
-        check_choice(self, "channels", _CHANNELS)
         if isinstance(self.dims, bool) or not isinstance(self.dims, int) or self.dims < 1:
             raise InputError(
                 f"TotalVariation: dims counts spatial dimensions and must be at least 1; got {self.dims!r}."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rightreasons import data
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DataError
 from rightreasons.data import ColumnsError, NotNumbersError
 from rightreasons.data._read import candidates
@@ -74,6 +75,7 @@ _WORDS = _Kind(
 )  # fmt: skip
 
 
+@checked
 def draft(
     path: str | Path,
     *,

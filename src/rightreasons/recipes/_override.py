@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes._schema import Recipe
 from rightreasons.recipes._yaml import load
@@ -14,6 +15,7 @@ _DEEPEST = 40
 _DEEPER = {"lr": "training.optimizer.lr", "learning_rate": "training.optimizer.lr", "hidden": "model.hidden"}
 
 
+@checked
 def override(content: Any, assignments: Sequence[str]) -> Any:
     """A recipe's content with some values replaced; whether keys and values are right is for `validate` to say.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
 from rightreasons.recipes._arms import AttributionName
@@ -15,6 +16,7 @@ from rightreasons.recipes._schema import Recipe
 from rightreasons.recipes._yaml import LONGEST, dump, load
 
 
+@checked
 def read(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
     """The recipe in a YAML file, checked and with every default filled in.
 
@@ -31,6 +33,7 @@ def read(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
+@checked
 def parse(text: str, where: str = "recipe", assignments: Sequence[str] = ()) -> Recipe:
     """The recipe in a YAML text; `where` it came from begins every message, `assignments` are as for `read`.
 
@@ -49,6 +52,7 @@ def parse(text: str, where: str = "recipe", assignments: Sequence[str] = ()) -> 
     return validate(override(content, assignments) if assignments else content, where)
 
 
+@checked
 def validate(content: Any, where: str = "recipe") -> Recipe:
     """The recipe of a mapping, as `parse`.
 
@@ -80,6 +84,7 @@ def attribution_named(named: str | Mapping[str, Any]) -> AttributionName:
         ) from error
 
 
+@checked
 def to_yaml(recipe: Recipe) -> str:
     """The recipe as YAML, every default written out; `parse` reads it back equal."""
     content = recipe.model_dump(mode="json", exclude_none=False)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rightreasons.attacks import Status
 from rightreasons.audit import Robustness
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.metrics import dilate, topk_mask
 from rightreasons.report._style import drawn
@@ -28,6 +29,7 @@ _PLACES = {
 }
 
 
+@checked
 def attack_figure(found: Robustness) -> bytes:
     """A picture (PNG) of some rows, from where the attack did most to where it did least.
 

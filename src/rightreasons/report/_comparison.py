@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from rightreasons.core._checked import checked
 from rightreasons.core._disk import write_atomically
 from rightreasons.report._blocks import Figure, Section, Table, Text
 from rightreasons.report._differences import section_of
@@ -13,6 +14,7 @@ from rightreasons.report._tables import comparisons_table
 from rightreasons.report._words import capital, metric_name, number
 
 
+@checked
 def write_comparison(found: dict[str, Any], to: str | Path) -> Path:
     """Write the page of what `runs.compare` returned; returns where.
 
@@ -22,6 +24,7 @@ def write_comparison(found: dict[str, Any], to: str | Path) -> Path:
     return Path(to)
 
 
+@checked
 def render_comparison(found: dict[str, Any]) -> str:
     """The page as HTML, with everything it needs inside."""
     headline, confidence = metric_name(found["headline"]), f"{found['confidence']:.0%}"

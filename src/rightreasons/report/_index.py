@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rightreasons.core._checked import checked
 from rightreasons.core._disk import write_atomically
 from rightreasons.report._blocks import Link, Section, Table, Text
 from rightreasons.report._page import page
@@ -13,6 +14,7 @@ from rightreasons.report._words import mean, number
 from rightreasons.runs import RunDirectory
 
 
+@checked
 def runs_in(path: str | Path) -> list[Path]:
     """The run itself, or the finished runs in a folder, by name.
 
@@ -25,6 +27,7 @@ def runs_in(path: str | Path) -> list[Path]:
     return inside
 
 
+@checked
 def write_index(paths: Sequence[str | Path], to: str | Path | None = None) -> Path:
     """Write a page with one row for each run; returns where.
 
@@ -50,6 +53,7 @@ def _unfinished(folder: Path) -> list[Path]:
     return sorted(each for each in started if not (each / "metrics.json").is_file())
 
 
+@checked
 def render_index(found: Sequence[Path], unfinished: Sequence[Path], folder: Path) -> str:
     """The page as HTML; links are relative to the folder it will be in."""
     rows = [_row(run, folder) for run in found]

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from rightreasons.core._checked import checked
 from rightreasons.report import (
     _calibration,
     _classes,
@@ -42,6 +43,7 @@ SECTIONS: Sequence[Callable[[Source], Section | None]] = (
 """What a page shows, in this order; a section that has nothing to show returns None."""
 
 
+@checked
 def render(run: RunDirectory) -> str:
     """The page as HTML, with everything it needs inside.
 
@@ -78,6 +80,7 @@ def _resource(name: str) -> str:
     return files("rightreasons.report").joinpath(name).read_text(encoding="utf-8")
 
 
+@checked
 def write(path: str | Path) -> Path:
     """Render the run in this directory and write its `report.html`; returns where.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.recipes import Recipe
@@ -18,6 +19,7 @@ _SPLITTING = ("train", "validation", "test", "stratify", "split", "group")
 Read = tuple[RunDirectory, Recipe, dict[str, Any]]
 
 
+@checked
 def compare(runs: Sequence[str | Path], *, against: str | None = None) -> dict[str, Any]:
     """Arms of two runs or more on one scale, in the form of a run's metrics.json.
 
@@ -171,6 +173,7 @@ def _reference(arms: Sequence[dict[str, Any]], against: str | None, default: str
     raise InputError(f"no run has an arm {against!r}. {did_you_mean(against, names)}")
 
 
+@checked
 def comparison_text(found: dict[str, Any]) -> str:
     """One line for each arm: its score, and how it differs from the reference."""
     width = max(len(arm["name"]) for arm in found["arms"])

@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any, Literal
 
 from rightreasons import data
+from rightreasons.core._checked import checked
 from rightreasons.core._memory import within_memory
 from rightreasons.runs._files import RunDirectory
 from rightreasons.runs._load import Trained, load
@@ -15,6 +16,7 @@ _NO_METRICS = ("arm", "split", "of", "rows", "seen")
 
 
 @within_memory("evaluating", "Evaluate a part of the rows at a time.")
+@checked
 def evaluate(
     run: str | Path,
     source: str | Path | data.DataSet,
@@ -68,6 +70,7 @@ def _measured(trained: Trained, rows: data.DataSet) -> list[dict[str, Any]]:
     ]
 
 
+@checked
 def evaluation_text(found: Table) -> str:
     """One line for each arm: mean and range over the splits' networks; rows that training has not seen apart."""
     parts = [_text(found, of) for of in dict.fromkeys(found["of"])]

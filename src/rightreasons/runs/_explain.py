@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import rightreasons
 from rightreasons import attribution, data, models
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._disk import digest_of_tensors
 from rightreasons.core._errors import DataError, InputError
@@ -34,6 +35,7 @@ FEWEST, MOST = 16, 4096
 _OF_NEW_DATA = ("target", "id", "unseen")
 
 
+@checked
 @dataclass(frozen=True)
 class Job:
     """What is explained how: a value that a process of its own can take up.

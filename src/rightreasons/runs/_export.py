@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.recipes import Recipe
@@ -13,6 +14,7 @@ from rightreasons.runs._files import RunDirectory
 Columns = dict[str, list[Any]]
 
 
+@checked
 def attributions(run: str | Path, *, arm: str | None = None) -> Columns:
     """A row for every explained test row of every arm and split, a column for every original column of the data.
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from rightreasons import attribution, data, tasks
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._disk import digest_of
 from rightreasons.core._errors import DataError, InputError
@@ -284,6 +285,7 @@ class Trained:
         return {key: asked[key] for key in known if asked.get(key) is not None}
 
 
+@checked
 def load(
     run: str | Path,
     *,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import rightreasons
+from rightreasons.core._checked import checked
 from rightreasons.recipes import Arm, Recipe
 
 _DECIDE_NOTHING = {"splits", "path"}  # more splits extend fewer; a file is known by its content
@@ -39,6 +40,7 @@ class Fit:
     id: str
 
 
+@checked
 def plan(recipe: Recipe) -> list[Fit]:
     """All fits of a recipe, split by split, so that early results cover every arm."""
     return [

@@ -13,6 +13,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
+from rightreasons.core._checked import checked
 from rightreasons.core._disk import only_writer
 from rightreasons.core._errors import DataError, RecipeError
 from rightreasons.core._memory import within_memory
@@ -60,6 +61,7 @@ Listener = Callable[[Progress], None]
     "this run",
     "Take a smaller network or training.batch_size, the engine recompute, or fewer worker processes (--workers 1).",
 )
+@checked
 def run(
     recipe: Recipe,
     directory: str | Path,

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from rightreasons.core._checked import checked
 from rightreasons.core._disk import only_writer
 from rightreasons.core._errors import InputError, RightReasonsError
 from rightreasons.core._memory import within_memory
@@ -32,6 +33,7 @@ class Streamed:
 
 
 @within_memory("explaining", "Take a smaller chunk (--chunk), fewer rows at a time, or fewer devices.")
+@checked
 def explain(
     job: Job,
     output: str | Path,

@@ -6,6 +6,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._disk import write_atomically
 from rightreasons.core._errors import DataError
@@ -15,6 +16,7 @@ from rightreasons.runs._files import to_json
 _ENDINGS = (".csv", ".parquet", ".json")
 
 
+@checked
 def write_table(columns: Mapping[str, Sequence[Any]], path: str | Path | None) -> str:
     r"""Write columns of equal length as .csv, .parquet or .json, whole or not at all.
 

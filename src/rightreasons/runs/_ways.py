@@ -25,6 +25,7 @@ from rightreasons.runs._plan import Fit
 from rightreasons.runs._rows import Parts, precise
 from rightreasons.runs._terms import Terms, terms_of
 from rightreasons.runs._units import Units
+from rightreasons.training._batches import Rows
 from rightreasons.training._checks import check_batches
 from rightreasons.training._forest import require_learnable
 
@@ -121,7 +122,13 @@ class _Network:
         model = material.model_of(recipe, material.Form.of(parts.train, task), seed=0)
         terms = terms_of(recipe, self.arm, weight, split=0)
         objective = _objective(recipe, terms, model, task)
-        check_batches(objective, len(parts.train), how.batch_size or len(parts.train), how.drop_last, devices)
+        check_batches(
+            objective,
+            Rows((parts.train.x, parts.train.y)),
+            how.batch_size or len(parts.train),
+            how.drop_last,
+            devices,
+        )
         coupled = [term.name for term in objective.terms if getattr(term, "coupled", False)]
         if coupled and how.accumulate > 1:
             raise RecipeError(

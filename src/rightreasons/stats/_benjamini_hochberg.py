@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from rightreasons.core._checked import checked
 from rightreasons.stats._holm import check_pvalues
 
 
+@checked
 def benjamini_hochberg(pvalues: Sequence[float | None]) -> list[float | None]:
     """P-values adjusted by the step-up rule that bounds the rate of false findings [benjamini1995].
 

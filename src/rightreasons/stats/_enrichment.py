@@ -3,6 +3,7 @@
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, MissingExtraError
 from rightreasons.stats._benjamini_hochberg import benjamini_hochberg
 
@@ -28,6 +29,7 @@ class Enriched:
     adjusted: float
 
 
+@checked
 def enrichment(
     chosen: Collection[Hashable],
     features: Collection[Hashable],

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 
 
+@checked
 def holm(pvalues: Sequence[float | None]) -> list[float | None]:
     """P-values adjusted for being one of several, by Holm's step-down rule [holm1979].
 

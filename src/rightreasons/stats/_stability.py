@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 
 
@@ -29,6 +30,7 @@ class Stability:
     runs: int
 
 
+@checked
 def rank_stability(values: Float[np.ndarray, "runs p"], k: int = 10) -> Stability:
     """Agreement between runs on the order of features: rank correlations, and overlap of the top k.
 
@@ -66,6 +68,7 @@ def rank_stability(values: Float[np.ndarray, "runs p"], k: int = 10) -> Stabilit
     )
 
 
+@checked
 def recovery_auc(values: Float[np.ndarray, " p"], truth: np.ndarray) -> float:
     """How well importances find features known to matter: P(one that matters is above one that does not), ties half.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, MissingExtraError, ShapeError
 
 FEWEST_SPLITS_TESTED = 10
@@ -52,6 +53,7 @@ class Difference:
     confidence: float
 
 
+@checked
 def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
     """Student's t interval of a mean: mean ± t_{n-1} s / sqrt(n), s the sample standard deviation (n - 1).
 
@@ -82,6 +84,7 @@ def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
     return Interval(float(mean), float(mean - half), float(mean + half), scores.size, confidence)
 
 
+@checked
 def paired_difference(
     a: Sequence[float] | np.ndarray,
     b: Sequence[float] | np.ndarray,

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.tasks._binary import Binary
 from rightreasons.tasks._checks import class_indices, zero_or_one
@@ -14,6 +15,7 @@ from rightreasons.tasks._multilabel import MultiLabel
 from rightreasons.tasks._task import Task
 
 
+@checked
 def balanced(task: Task, y: Shaped[Tensor, "..."]) -> Task:
     """The task with loss weights under which every class counts as much as any other.
 

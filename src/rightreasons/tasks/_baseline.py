@@ -11,10 +11,12 @@ import torch
 from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.tasks._survival import Survival
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """Cumulative hazard of a row whose log-hazard is 0 [breslow1974], a step function with a step at each event.

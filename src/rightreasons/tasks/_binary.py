@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from rightreasons.core._checked import checked
 from rightreasons.tasks._checks import (
     one_column,
     require_floating,
@@ -19,6 +20,7 @@ from rightreasons.tasks._checks import (
 from rightreasons.tasks._scores import NAN, auc, finite
 
 
+@checked
 @dataclass(frozen=True)
 class Binary:
     """Labels 0 or 1 from one logit z per row, P(y = 1) = sigmoid(z).

@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.tasks._task import Task
 
 
+@checked
 @dataclass(frozen=True)
 class Custom:
     """Any `function(outputs, y) -> scalar` as a task, so that `Objective(model, F.cross_entropy, ...)` works.
@@ -70,6 +72,7 @@ class Custom:
             return {"loss": float(self.loss(outputs, y))}
 
 
+@checked
 def task_from(task_or_loss: object) -> Task:
     """A task as it is, a loss function or loss module as `Custom`.
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import ShapeError
 from rightreasons.tasks._checks import (
     class_indices,
@@ -18,6 +19,7 @@ from rightreasons.tasks._checks import (
 from rightreasons.tasks._scores import NAN, finite
 
 
+@checked
 @dataclass(frozen=True)
 class MultiClass:
     """Integer labels 0..C-1 from C logits per row, P(y = c) = softmax(z)_c.

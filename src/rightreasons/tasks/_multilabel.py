@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import ShapeError
 from rightreasons.tasks._checks import (
     require_count,
@@ -19,6 +20,7 @@ from rightreasons.tasks._checks import (
 from rightreasons.tasks._scores import NAN, auc, finite
 
 
+@checked
 @dataclass(frozen=True)
 class MultiLabel:
     """L labels 0 or 1 from L logits per row, P(y_l = 1) = sigmoid(z_l), independent given the row.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
+from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
 from rightreasons.tasks._binary import Binary
@@ -31,6 +32,7 @@ def names() -> tuple[str, ...]:
     return tuple(_TASKS)
 
 
+@checked
 def build(name: str, fields: Mapping[str, Any] | None = None) -> Task:
     """Task of that name with those fields; lists (as JSON and YAML have) become tuples.
 

@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.tasks._checks import one_column, require_finite, require_floating, require_same_rows
 from rightreasons.tasks._scores import NAN, finite, r2
 
 
+@checked
 @dataclass(frozen=True)
 class Regression:
     """A number y from one output f per row; loss = mean (f - y)^2, in squared units of the label.

@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.tasks._checks import one_column, require_finite, require_floating, require_same_rows
 from rightreasons.tasks._scores import NAN, concordance, finite
 
 
+@checked
 @dataclass(frozen=True)
 class Survival:
     """The hazard of an event relative to other rows, from one log-hazard f per row [cox1972].

@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._distributed import rows_of_all_ranks
 from rightreasons.core._errors import InputError, ShapeError
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Shift:
     """Move each image by up to so many pixels, down or up and right or left; the border is continued.
@@ -53,6 +55,7 @@ class Shift:
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Flip:
     """Mirror each image with some chance.

@@ -38,10 +38,19 @@ class Rows:
     def __len__(self) -> int:
         return self.count
 
+    def _row(self, index: int) -> Any:
+        row = self.data[index]
+        if not isinstance(row, tuple | list) or len(row) not in (2, 3):
+            raise InputError(
+                f"each row of a data set must be (x, y) or (x, y, guidance); row {index} is {type(row).__name__}. "
+                "Tensors of all rows are passed as a tuple, (x, y)."
+            )
+        return row
+
     def take(self, indices: Tensor) -> Batch:
         """The rows at `indices`, in that order."""
         if self.tensors is None:
-            return Batch(*default_collate([self.data[int(i)] for i in indices]))
+            return Batch(*default_collate([self._row(int(i)) for i in indices]))
         x, y, *rest = self.tensors
         parts = [part[indices.to(part.device)] for part in as_tuple(x)]
         return Batch(like(parts, x), y[indices.to(y.device)], *(g[indices.to(g.device)] for g in rest))

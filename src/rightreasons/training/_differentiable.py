@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rightreasons.attribution import Attribution
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError
 from rightreasons.core._grad import loss_gradients
 from rightreasons.core._inputs import Inputs, as_tuple
@@ -49,6 +50,7 @@ class Differentiability:
         return "\n".join([head, *lines])
 
 
+@checked
 def check_differentiable(
     method_or_callable: Attribution | Callable[..., Inputs] | Any,
     model: nn.Module,

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from rightreasons.attribution import PathAttribution
 from rightreasons.attribution._path import PathSum, Sums
+from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._grad import vector_jacobian
 from rightreasons.core._guard import Model, explaining, in_view
@@ -84,6 +85,7 @@ class DoubleBackprop(Engine):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Recompute(Engine):
     """Sum over draws without a graph; in backward, recompute chunk by chunk. Memory does not grow with draws.
@@ -99,12 +101,12 @@ class Recompute(Engine):
         chunk: most model rows in one forward pass; None: one draw of every row at a time.
 
     Raises:
-        InputError: chunk is not positive, or the attribution is not a sum over draws.
+        InputError: chunk is not or the attribution is not a sum over draws.
         DifferentiabilityError: the model is no `nn.Module`, is sharded layer by layer, or its buffers changed
             between forward and backward, or no parameter moves the maps.
     """
 
-    chunk: int | None = None
+    chunk: Count | None = None
 
     def __post_init__(self) -> None:
         if self.chunk is not None and self.chunk < 1:

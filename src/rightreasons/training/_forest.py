@@ -10,6 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, MissingExtraError
 from rightreasons.models import Trees
 from rightreasons.tasks import Binary, MultiClass, Regression, Task
@@ -20,6 +21,7 @@ Labelled = tuple[Float[Tensor, "_ p"], Shaped[Tensor, "..."]]
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class GradientBoosting:
     """Gradient boosting by trees [friedman2001] on histograms, as many rounds as are best on validation rows.
@@ -97,6 +99,7 @@ class GradientBoosting:
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class RandomForest:
     """Random forest [breiman2001]: mean of trees grown on bootstrap samples, a share of the features at each node.

@@ -10,6 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DivergedError, InputError
 from rightreasons.core._grad import loss_gradients
 from rightreasons.models import MLP
@@ -21,6 +22,7 @@ _TOLERANCE = 1e-7
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class ElasticNet:
     """Lasso, ridge and what is between, for any task that is convex in the outputs [tibshirani1996], [zou2005].

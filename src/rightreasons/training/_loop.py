@@ -11,6 +11,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from rightreasons.core._checked import checked
 from rightreasons.core._distributed import agreed
 from rightreasons.core._errors import DivergedError, InputError, MissingExtraError
 from rightreasons.core._inputs import Inputs
@@ -39,6 +40,7 @@ class Fitted:
     stopped_early: bool
 
 
+@checked
 def fit(
     objective: Objective,
     train: Data,
@@ -83,7 +85,7 @@ def fit(
         clip: largest gradient norm.
         accumulate: batches whose gradients are averaged for one optimizer step, each counting as its rows; the last
             group of an epoch may hold fewer.
-        drop_last: leave out the last partial batch of an epoch.
+        drop_last: leave out the last partial batch of an epoch; needed where it would be a single row under batch norm.
         precision: a Fabric precision, such as "32-true" or "bf16-mixed".
         accelerator: a Fabric accelerator.
         devices: processes, each taking its share of every batch. The first one validates and writes checkpoints.
@@ -100,7 +102,7 @@ def fit(
     check_numbers(epochs, batch_size, accumulate, patience, clip, checkpoint_every)
     rows = Rows(train, "train")
     size = batch_size or len(rows)
-    check_batches(objective, len(rows), size, drop_last, devices)
+    check_batches(objective, rows, size, drop_last, devices)
     judged = None if validation is None else Rows(validation, "validation")
     if patience is not None and judged is None:
         raise InputError(f"patience={patience} waits for a better validation metric: pass validation=(x, y).")

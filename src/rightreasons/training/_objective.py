@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from rightreasons.core._called import called
+from rightreasons.core._checked import checked
 from rightreasons.core._distributed import mean_over_ranks, means_across_ranks, of_all_ranks, share_of_rows
 from rightreasons.core._errors import InputError
 from rightreasons.core._grad import loss_gradients, norm_of
@@ -43,6 +45,7 @@ class Losses(NamedTuple):
 
 
 @final
+@checked
 class Objective(nn.Module):
     """Task loss plus weighted terms, as one module: one forward, one backward.
 
@@ -93,6 +96,7 @@ class Objective(nn.Module):
             raise InputError(f"terms need different names; got {names}. Give Penalty(..., label='...').")
         self.term_modules = nn.ModuleList(_modules_of(self.terms))
 
+    @checked
     def forward(
         self,
         x: Inputs,
@@ -120,7 +124,7 @@ class Objective(nn.Module):
         check_inputs(x, integers_allowed=True)
         self._check_call(guidance, gradient_ratios)
         self._notice_accumulation()
-        outputs = self.model(*as_tuple(x), **plain(model_kwargs))
+        outputs = called(self.model, as_tuple(x), plain(model_kwargs))
         penalties, weights = {}, {}
         with means_across_ranks() if self.training else nullcontext():
             task = self._task_loss(outputs, y)
@@ -234,6 +238,7 @@ class Objective(nn.Module):
             for name, value in penalties.items()
         }
 
+    @checked
     def parameter_groups(
         self, model: Mapping[str, Any] | None = None, terms: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:

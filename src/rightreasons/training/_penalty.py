@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rightreasons.attribution import Attribution as AttributionMethod
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
 from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, as_tuple, like
@@ -71,6 +72,7 @@ class Term(Protocol):
 
 
 @final
+@checked
 @dataclass(frozen=True, eq=False)
 class Penalty:
     """A prior on an attribution, as a term of the loss.

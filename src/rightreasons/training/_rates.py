@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from math import cos, isfinite, pi
 from typing import final
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 
 
+@checked
 @dataclass(frozen=True)
 class Schedule(ABC):
     """A factor for the learning rate at every step, a function of the share of the run that is done.
@@ -36,6 +38,7 @@ class Schedule(ABC):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Constant(Schedule):
     """The rate as it is, after a warm-up.
@@ -52,6 +55,7 @@ class Constant(Schedule):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Linear(Schedule):
     """From 1 to `end` in a straight line: 1 + (end - 1) done.
@@ -75,6 +79,7 @@ class Linear(Schedule):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Cosine(Schedule):
     """From 1 to `end` along half a cosine: end + (1 - end) (1 + cos(pi done)) / 2, without restarts [loshchilov2017].
@@ -98,6 +103,7 @@ class Cosine(Schedule):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Exponential(Schedule):
     """From 1 to `end` in equal ratios: end^done.
@@ -123,6 +129,7 @@ class Exponential(Schedule):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Steps(Schedule):
     """Multiplied by `factor` at each of some moments: factor^(moments that have passed).
@@ -150,6 +157,7 @@ class Steps(Schedule):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """Up to the full rate and down again, both along half a cosine [smith2018].

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from rightreasons.core._called import called
 from rightreasons.core._distributed import means_across_ranks
 from rightreasons.core._errors import InputError
 from rightreasons.core._inputs import Inputs, as_tuple
@@ -275,7 +276,7 @@ def _validate(objective: Objective, rows: Rows, fabric: Any) -> Record:
     outputs, labels = [], []
     for indices in torch.arange(len(rows)).split(ROWS_TO_EVALUATE):
         batch = _on(fabric, rows.take(indices))
-        outputs.append(model(*(_like(part, model) for part in as_tuple(batch.x))))
+        outputs.append(called(model, tuple(_like(part, model) for part in as_tuple(batch.x)), {}))
         labels.append(batch.y)
     z, y = torch.cat(outputs).float(), torch.cat(labels)
     return {"loss": float(objective.task.loss(z, y)), **objective.task.metrics(z, y)}

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from math import cos, isfinite, pi
 from typing import Literal, TypeAlias, final
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Ramp:
     """A weight that goes from `start` to `end` between two steps, and stays constant outside them.
@@ -56,6 +58,7 @@ class Ramp:
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class Auto:
     """A weight measured once: `ratio` times the norm of the task's gradient over that of the penalty's.

@@ -12,6 +12,7 @@ from typing import Literal, final, get_args
 import torch
 from torch import Tensor, nn
 
+from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs
@@ -63,6 +64,7 @@ class WeightTerm(ABC):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class WeightL1(WeightTerm):
     """Mean magnitude of the entries of weight matrices: `l1paramall` and `l1paramfirst` of [erion2021].
@@ -97,6 +99,7 @@ class WeightL1(WeightTerm):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class WeightL2(WeightTerm):
     """Euclidean norm of all entries of weight matrices: `l2paramall` and `l2paramfirst` of [erion2021], or its square.
@@ -138,6 +141,7 @@ class WeightL2(WeightTerm):
 
 
 @final
+@checked
 @dataclass(frozen=True)
 class SparseGroupLasso(WeightTerm):
     """Sparse group lasso, a group for each input of a layer: `sglall` and `sglfirst` of [erion2021], [simon2013].
