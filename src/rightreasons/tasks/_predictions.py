@@ -7,7 +7,6 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from rightreasons.core._checked import checked
 from rightreasons.tasks._binary import Binary
 from rightreasons.tasks._multiclass import MultiClass
 from rightreasons.tasks._multilabel import MultiLabel
@@ -16,7 +15,6 @@ from rightreasons.tasks._survival import Survival
 
 
 @singledispatch
-@checked
 def predictions(task: Any, outputs: Float[Tensor, "B *C"], names: Sequence[str] = ()) -> dict[str, list[Any]]:
     """Named columns, one entry per row.
 
