@@ -163,7 +163,7 @@ class TestEmbeddings:
 class TestWrongInput:
     @pytest.mark.parametrize("texts", [[], "one text"])
     def test_texts_are_a_list(self, model: nn.Module, tokenizer: Any, texts: Any) -> None:
-        with pytest.raises(rr.InputError, match="texts is a list of strings"):
+        with pytest.raises(rr.InputError, match="texts (is a list|must be a sequence) of strings"):
             explain_texts(model, tokenizer, texts)
 
     @pytest.mark.usefixtures("without_type_checks")
