@@ -27,6 +27,12 @@ class Net(nn.Module):
         return self.wrapped(self.out(x))
 
 
+def maps(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    found = rr.Gradient()(net, x, y)
+    assert isinstance(found, Tensor)
+    return found
+
+
 ENTRIES: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "attribution": lambda net, x: rr.Gradient()(net, x, Y),
     "explain": lambda net, x: rr.IntegratedGradients(steps=2).explain(net, x, Y),
@@ -65,7 +71,7 @@ def test_every_entry_says_how_to_choose_an_output(
 )
 def test_logits_are_taken(wrapped: Callable[[Tensor], Any]) -> None:
     net = Net(wrapped)
-    assert torch.equal(rr.Gradient()(net, X, Y), net.out.weight[Y])
+    assert torch.equal(maps(net, X, Y), net.out.weight[Y])
     losses = training.Objective(net, tasks.MultiClass(2))(X, Y)
     assert torch.equal(losses.total, nn.functional.cross_entropy(net.out(X), Y))
     assert attacks.PGD(eps=0.1, steps=1)(net, X, Y).shape == X.shape
@@ -82,7 +88,7 @@ def test_logits_are_taken(wrapped: Callable[[Tensor], Any]) -> None:
 )
 def test_the_output_that_is_meant_is_explained(wrapped: Callable[[Tensor], Any], which: Any) -> None:
     net = Net(wrapped)
-    assert torch.equal(rr.Gradient()(OutputOf(net, which), X, Y), net.out.weight[Y])
+    assert torch.equal(maps(OutputOf(net, which), X, Y), net.out.weight[Y])
 
 
 @pytest.mark.parametrize(
@@ -128,14 +134,14 @@ def test_errors_of_the_model_stay_its_own() -> None:
 
 def test_a_class_is_no_network() -> None:
     with pytest.raises(InputError, match=r"the model is the class Net, not a network: make one, Net\(...\)"):
-        rr.Gradient()(Net, X, Y)
+        rr.Gradient()(Net, X, Y)  # pyright: ignore[reportArgumentType]
 
 
 def test_tensors_inside_torch_func_are_refused() -> None:
     net = Net(lambda z: z)
     for inside in (
         torch.func.vmap(lambda x: rr.Gradient()(net, x[None], 0)),
-        torch.func.grad(lambda x: rr.Gradient()(net, x, Y).sum()),
+        torch.func.grad(lambda x: maps(net, x, Y).sum()),
     ):
         with pytest.raises(InputError, match=r"inside torch.func"):
             inside(X)

@@ -73,7 +73,7 @@ class TestOverlay:
 
     @pytest.mark.usefixtures("without_type_checks")
     def test_unknown_channels(self) -> None:
-        with pytest.raises(rr.InputError, match="channels must be one of 'sum', 'absolute'; got 'max'"):
+        with pytest.raises(rr.InputError, match="channels must be one of sum, absolute; got 'max'"):
             reduced(np.zeros((2, 2)), "max")  # pyright: ignore[reportArgumentType]
 
 

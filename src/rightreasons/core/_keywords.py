@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor
 
+from rightreasons.core._called import called
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
 from rightreasons.core._guard import Model
@@ -204,10 +205,10 @@ class _Trial:
         taken = Keywords(self.values, reading | self.declared).of(take)
         self.evaluations += len(index)
         try:
-            outputs = self.model(*(take(part) for part in self.inputs), **_copied(taken))
+            outputs = called(self.model, tuple(take(part) for part in self.inputs), _copied(taken))
         except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
             return None
-        has_rows = isinstance(outputs, Tensor) and outputs.dim() > 0 and outputs.shape[0] == len(index)
+        has_rows = outputs.dim() > 0 and outputs.shape[0] == len(index)
         return outputs if has_rows else None
 
 

@@ -83,7 +83,9 @@ class LearnedPrior(nn.Module):
         level: Level = "sample",
     ) -> None:
         super().__init__()
-        self.meta_features, self.signed, self.distance, self.level = meta_features, signed, distance, level
+        self.meta_features, self.signed = meta_features, signed
+        self.distance: _DISTANCES = distance
+        self.level: Level = level
         self.network = (
             network if isinstance(network, nn.Module) else _built(network, len(meta_features.columns))
         )
