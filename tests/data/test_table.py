@@ -298,6 +298,34 @@ def test_large_numbers_and_labels_stay_different_until_they_are_scaled(table):
     assert data.y.tolist() == [2**25 + i for i in range(28)]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        (2**53 + 1, 2**53, "", 7),
+        (2**53 + 1, 2**53, -999, 7),
+        (2**53 + 1, 2**53, 0.5, 7),
+        (2**53 + 1, 2**53),
+        (10**21 + 1, 10**21, 5, 7),
+        ("9.007.199.254.740.992", "9.007.199.254.740.993", 7),
+    ],
+)
+def test_whole_numbers_that_became_equal_as_they_were_read_are_refused(table, values):
+    path = table(rows_of(values).replace(",", ";"))
+    notation = {"decimal": ",", "thousands": "."} if "." in str(values[0]) else {}
+    merged = "Column 'v'.*above 2.53 double precision makes different ones equal"
+    with pytest.raises(DataError, match=merged):
+        read(path, target="y", separator=";", missing=["-999"], **notation)
+
+
+def test_large_numbers_that_stay_different_are_read(table):
+    path = table(rows_of((1.5e20, "", 10**22, 2**53 + 2, -(10**300))))
+    found = read(path, target="y").x[:, 0].tolist()
+    assert [found[0], *found[2:]] == [1.5e20, 1e22, 2.0**53 + 2, -1e300]
+    assert math.isnan(found[1])
+    path = table(f"v,w,y\n{2**53},1,0\n{2**53 + 1},2,1\n,3,0\n")
+    assert read(path, target="y", drop=["v"]).feature_names == ("w",)
+
+
 def test_whole_numbers_that_double_precision_would_merge_are_refused(table):
     text = "code,y\n" + "".join(f"{2**53 + i},{i % 2}\n" for i in range(4))
     with pytest.raises(DataError, match="'code'.*as large as 9007199254740995.*say so .id, categorical."):
@@ -529,3 +557,9 @@ def test_names_around_which_are_blanks_are_found(table):
 def test_a_first_line_of_excel(table, mark):
     found = read(table(f"{mark}sep=;\nv;y\n1,5;0\n2,5;1\n"), target="y", decimal=",")
     assert (found.x.tolist(), found.y.tolist()) == ([[1.5], [2.5]], [0, 1])
+
+
+@pytest.mark.parametrize("value", ["1:30", "-01:30", "100:30:00", "3 days", "P1D", "PT1H30M", "-P1DT2H"])
+def test_texts_that_are_durations_but_for_a_few_are_no_categories(table, value):
+    with pytest.raises(DataError, match=f"durations or times of day, such as '{value}'"):
+        read(table(rows_of(["unknown", *[value] * 11])), target="y")

@@ -8,7 +8,7 @@ from torch import nn
 import rightreasons as rr
 from rightreasons import data, tasks
 from rightreasons.core._errors import InputError, RecipeError
-from rightreasons.recipes import parse
+from rightreasons.recipes import Recipe, parse
 from rightreasons.runs import plan
 from rightreasons.runs._rehearse import rehearse
 from rightreasons.runs._rows import Parts
@@ -87,6 +87,21 @@ def test_where_they_make_no_sense_they_are_refused() -> None:
     rows = data.DataSet("d", torch.zeros(2, 1), torch.zeros(2))
     with pytest.raises(RecipeError, match="is for networks that start anew"):
         Units.of(parse(text + "pretrained: {weights: w.safetensors}"), tasks.Regression(), rows)
+
+
+@pytest.mark.parametrize("standardised", ["true", "false"])
+def test_labels_that_single_precision_cannot_predict_are_refused(tmp_path: Path, standardised: str) -> None:
+    """Seconds since 1970 with a spread of minutes: all predictions were multiples of 128."""
+
+    def asked(origin: int, name: str) -> Recipe:
+        rows = "".join(f"{i},{origin + 7 * i}\n" for i in range(40))
+        (tmp_path / f"{name}.csv").write_text("a,y\n" + rows)
+        text = RECIPE.format(name=name).replace("labels: true", f"labels: {standardised}")
+        return parse(text.replace(f"{name}.csv", str(tmp_path / f"{name}.csv")))
+
+    with pytest.raises(RecipeError, match="as far from 0 as 1700000273 .* origin near 1.7e.09"):
+        rehearse(asked(1_700_000_000, "far"))
+    rehearse(asked(2_000_000, "near"))
 
 
 def test_labels_in_other_units_make_other_fits() -> None:

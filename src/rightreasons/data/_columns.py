@@ -20,7 +20,7 @@ EXACT_SINGLE = 2**24
 """And up to here in single precision."""
 _DAYS = "days since "
 _ISO = r"\d{4}-\d{2}-\d{2}(?:[ T].*)?"
-_CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?|-?\d+ days?(?: .*)?"
+_CLOCK = r"-?\d+:\d{2}(?::\d{2}(?:[.,]\d+)?)?|-?\d+ days?(?: .*)?|-?P(?=[\dT])(?:\d+[YMWD])*(?:T(?:[\d.,]+[HMS])+)?"
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:([.,' \u00a0\u202f\u2019])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
 _OTHER_SIGN = re.compile(r"[-+]?\d*[.,]\d+")
 _PARTS = {"bytes": "bytes", "mixed": "lists or records", "complex": "complex numbers"}
@@ -71,7 +71,7 @@ def plain_numbers(frame: Any, asked: Asked, fitted: Mapping[str, FittedColumn]) 
         if isinstance(dtype, np.dtype) and dtype.kind in "iuf" and name not in named
     ]
     values = frame[names].to_numpy(dtype=np.float64)
-    usual = ~(np.isinf(values).any(0) | np.isnan(values).all(0) | (np.abs(values) > EXACT).any(0))
+    usual = ~(np.isinf(values).any(0) | np.isnan(values).all(0) | (np.abs(values) >= EXACT).any(0))
     return {name: values[:, i] for i, name in enumerate(names) if usual[i]}
 
 
@@ -135,13 +135,18 @@ def require_notation(texts: Any, where: str, asked: Asked) -> None:
 def require_no_clock(series: Any, where: str, otherwise: str = "") -> None:
     """Refuse durations and times of day, which have no unit to count in."""
     kind = extra("pandas", "pandas").api.types.infer_dtype(series, skipna=True)
-    there = series.dropna()
-    text = kind == "string" and len(there) and bool(there.str.strip().str.fullmatch(_CLOCK).all())
-    if text or kind in ("timedelta", "timedelta64", "time"):
-        raise DataError(
-            f"{where} holds durations or times of day, such as {str(there.iloc[0])!r}, which are no numbers as they "
-            f"are. Write them as numbers in one unit, such as seconds{otherwise}."
-        )
+    found = series.dropna()
+    texts = (
+        found[found.str.strip().str.fullmatch(_CLOCK).to_numpy(dtype=bool)] if kind == "string" else found[:0]
+    )
+    if len(texts) > len(found) / 2:
+        found = texts
+    elif kind not in ("timedelta", "timedelta64", "time"):
+        return
+    raise DataError(
+        f"{where} holds durations or times of day, such as {str(found.iloc[0])!r}, which are no numbers as they are. "
+        f"Write them as numbers in one unit, such as seconds{otherwise}."
+    )
 
 
 def text_of(value: Any) -> str:
@@ -186,6 +191,7 @@ def _numbers(series: Any, name: str, where: str, asked: Asked) -> tuple[np.ndarr
     require_notation(texts, where, asked)
     parsed = numbers_in(texts, asked)
     if bool((parsed.isna() == texts.isna()).all()):
+        require_exact_texts(texts.dropna(), where, asked)
         return _finite(parsed.to_numpy(dtype=float), where), Column(name)
     return None
 
@@ -215,11 +221,24 @@ def require_exact(values: np.ndarray, where: str) -> None:
         return
     different = np.unique(values)
     if len(np.unique(different.astype(np.float64))) < len(different):
-        raise DataError(
-            f"{where} holds whole numbers as large as {int(values.max())}, and above 2^53 double precision makes "
-            "different ones equal. If they are names, make them text or say so (id, categorical); if they count, "
-            "count from a smaller origin."
-        )
+        raise _merged(int(values.max()), where)
+
+
+def require_exact_texts(texts: Any, where: str, asked: Asked) -> None:
+    """Refuse whole numbers, written out in texts, that double precision would make equal."""
+    large = texts[(numbers_in(texts, asked).abs() >= EXACT).to_numpy()]
+    digits = large.str.replace(asked.thousands or " ", "").str.split(asked.decimal or ".").str[0].str.strip()
+    whole = set(map(int, digits[digits.str.fullmatch(r"[-+]?\d{1,400}").to_numpy(dtype=bool)]))
+    if len(set(map(float, whole))) < len(whole):
+        raise _merged(max(whole, key=abs), where)
+
+
+def _merged(largest: int, where: str) -> DataError:
+    return DataError(
+        f"{where} holds whole numbers as large as {largest}, and above 2^53 double precision makes different ones "
+        "equal. If they are names, make them text or say so (id, categorical); if they count, count from a smaller "
+        "origin."
+    )
 
 
 def exact_floats(values: np.ndarray, where: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from rightreasons.data._columns import (
     in_order,
     numbers_in,
     require_exact,
+    require_exact_texts,
     require_no_clock,
     require_notation,
     require_simple,
@@ -182,6 +183,8 @@ def _require_quantity(values: Any, where: str, asked: Asked) -> None:
 
 def _numbers(values: Any, where: str, asked: Asked) -> np.ndarray:
     _require_quantity(values, where, asked)
+    if values.dtype.kind == "O":
+        require_exact_texts(values.astype(str), where, asked)
     require_exact(values.to_numpy(), where)
     numbers = np.array(numbers_in(values, asked), dtype=float)
     wrong = ~np.isfinite(numbers)

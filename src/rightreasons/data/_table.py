@@ -9,8 +9,15 @@ import torch
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import Asked, ColumnsError, extra
-from rightreasons.data._columns import feature, numbers_in, plain_numbers, text_of
-from rightreasons.data._csv import csv_frame, require_different_names
+from rightreasons.data._columns import (
+    EXACT,
+    feature,
+    numbers_in,
+    plain_numbers,
+    require_exact_texts,
+    text_of,
+)
+from rightreasons.data._csv import csv_column, csv_frame, layout, require_different_names
 from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
@@ -35,7 +42,18 @@ def read_csv(path: Path, asked: Asked) -> DataSet:
         keep_default_na=False,
         decimal=asked.decimal or ".",
     )
+    _require_read_exactly(found, path, asked)
     return from_frame(found.copy(), path, asked)  # a copy is one block: columns are found 50 times faster
+
+
+def _require_read_exactly(frame: Any, path: Path, asked: Asked) -> None:
+    """Refuse whole numbers that pandas made equal: beside an empty cell or a decimal, it reads them as floats."""
+    pd = extra("pandas", "pandas")
+    kinds = {name: kind.kind for name, kind in frame.dtypes.items() if name not in asked.drop}
+    floats = frame[[name for name, kind in kinds.items() if kind == "f"]]
+    for name in floats.columns[(np.abs(floats.to_numpy()) >= EXACT).any(0)]:
+        texts = pd.concat(list(csv_column(path, layout(path, asked.separator), name)))
+        require_exact_texts(texts, f"Column {name!r} of {path}", asked)
 
 
 def read_parquet(path: Path, asked: Asked) -> DataSet:
@@ -46,7 +64,7 @@ def read_parquet(path: Path, asked: Asked) -> DataSet:
     try:
         table = parquet.ParquetFile(path).read()
         require_different_names(path, table.column_names)
-        found = _frame(table)
+        found = _frame(table, path, asked)
     except DataError:
         raise
     except (OSError, ValueError, NotImplementedError) as error:  # pyarrow's ArrowInvalid is a ValueError
@@ -59,7 +77,7 @@ def read_parquet(path: Path, asked: Asked) -> DataSet:
     return from_frame(found, path, asked)
 
 
-def _frame(table: Any) -> Any:
+def _frame(table: Any, path: Path, asked: Asked) -> Any:
     """An Arrow table as pandas' frame: decimals are numbers, and what pandas wrote as a category is one again.
 
     Parquet keeps a category of texts as a dictionary, but one of numbers as numbers; only pandas' own remark tells.
@@ -67,6 +85,9 @@ def _frame(table: Any) -> Any:
     pyarrow = extra("pyarrow", "pyarrow")
     for i, field in enumerate(table.schema):
         if pyarrow.types.is_decimal(field.type):
+            if field.name not in asked.drop:
+                texts = table.column(i).cast(pyarrow.string()).to_pandas()
+                require_exact_texts(texts.dropna(), f"Column {field.name!r} of {path}", Asked())
             table = table.set_column(i, field.name, table.column(i).cast(pyarrow.float64()))
     found, said = table.to_pandas(), (table.schema.pandas_metadata or {}).get("columns", ())
     names = [each["name"] for each in said if each["pandas_type"] == "categorical"]

@@ -16,6 +16,8 @@ from rightreasons.runs._rows import parts, rows_of, splits_of
 from rightreasons.runs._terms import attribution_of
 from rightreasons.runs._ways import way_of
 
+_COARSEST = 0.01  # standard deviations of the label
+
 
 def rehearse(recipe: Recipe, devices: int = 1) -> None:
     """One step of every arm on a few rows, trained as the recipe says, and one explanation.
@@ -63,12 +65,26 @@ def _require_on_inputs(maps: Any, x: Tensor) -> None:
 def _require_labels(recipe: Recipe) -> None:
     """On every split, labels that something can be learned from, and by which it can be judged."""
     rows, task = rows_of(recipe), material.task_of(recipe)
+    if isinstance(task, tasks.Regression):
+        _require_fine(rows.y.double())
     balanced = recipe.task is not None and "balanced" in recipe.task.fields.values()
     for number, split in enumerate(splits_of(recipe)):
         for name, part in zip(data.Split._fields, split, strict=True):
             _require_judged(task, rows.rows(part), f"{name} rows of split {number}")
         if balanced:
             material.task_of(recipe, rows.rows(split.train))
+
+
+def _require_fine(y: Tensor) -> None:
+    """Raise unless single precision, in which every model answers, tells labels apart where they lie."""
+    far, spread = float(y.abs().max()), float(y.std(correction=0))
+    step = far * torch.finfo(torch.float32).eps
+    if step > _COARSEST * spread:
+        raise DataError(
+            f"labels lie as far from 0 as {far:.10g} and have a standard deviation of {spread:.4g}; predictions are in "
+            f"single precision, whose steps are about {step:.4g} there. Give the label as a difference from an origin "
+            f"near {float(y.mean()):.4g}, or in smaller units (logarithms)."
+        )
 
 
 def _require_judged(task: tasks.Task, rows: data.DataSet, which: str) -> None:
