@@ -84,9 +84,9 @@ def test_models_that_do_not_return_rows(method: Any, output: Any, x: Tensor) -> 
 @each_method
 @pytest.mark.parametrize("chunk", [0, -1])
 def test_chunks_of_no_rows_are_refused(method: Any, chunk: int, model: nn.Module, x: Tensor) -> None:
-    with pytest.raises(InputError, match=f"at least 1; got {chunk}"):
+    with pytest.raises(InputError, match=f"at least 1 or None; got {chunk}"):
         method(model, x, 0, chunk=chunk)
-    with pytest.raises(InputError, match=f"at least 1; got {chunk}"):
+    with pytest.raises(InputError, match=f"at least 1 or None; got {chunk}"):
         method.explain(model, x, 0, chunk=chunk)
 
 
