@@ -167,8 +167,8 @@ class ZBox(Rule):
     Example:
         >>> mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         >>> box = ZBox((0 - mean) / std, (1 - mean) / std)
-        >>> [round(low, 2) for low in box.low]
-        [-2.12, -2.04, -1.8]
+        >>> tuple(round(low, 2) for low in box.low)
+        (-2.12, -2.04, -1.8)
     """
 
     low: int | float | Sequence[int | float] | Tensor

@@ -27,7 +27,7 @@ class OutputOf(nn.Module):
     Example:
         >>> import torch
         >>> network = torch.nn.LSTM(3, 2, batch_first=True)
-        >>> OutputOf(network, lambda outputs: outputs[0][:, -1])(torch.zeros(5, 4, 3)).shape
+        >>> OutputOf(network, lambda outputs: outputs[0].select(1, -1))(torch.zeros(5, 4, 3)).shape
         torch.Size([5, 2])
     """
 

@@ -20,7 +20,8 @@ def json_schema() -> Schema:
     It knows every key, every name and the fields of each; what depends on more than one key, or on the data, only
     `rightreasons train` checks.
 
-    >>> json_schema()["$defs"]["Training"]["properties"]["epochs"]["minimum"]
+    >>> training = json_schema()["$defs"].get("Training")
+    >>> training["properties"].get("epochs").get("minimum")
     1
     """
     schema = Recipe.model_json_schema()

@@ -175,8 +175,9 @@ class Trained:
         Args:
             named: a name, or one with fields; None: the method of the recipe.
 
-        Raises: InputError for a name or field that is not there, or one that needs others, or for an arm whose model
-            has no attributions.
+        Raises:
+            InputError: a name or field that is not there, or one that needs others, or an arm whose model has no
+                attributions.
         """
         if not way_of(arm_of(self.recipe, self.arm)).explains:
             others = [arm.name for arm in self.recipe.arms if way_of(arm).explains]
