@@ -2,11 +2,13 @@
 
 import copy
 import functools
+import gc
+import logging
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, UserList, defaultdict
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any
+from types import FunctionType, MappingProxyType, SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -167,6 +169,52 @@ def recursive(model: Holding) -> Callable[..., Tensor]:
     return run
 
 
+class Helper:
+    """An object of the user's that is no module."""
+
+    def __init__(self, parts: Any) -> None:
+        self.parts, self.itself = parts, self
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.itself.parts.drop(self.parts.layer(x))
+
+
+class Narrow:
+    __slots__ = ("__parts",)  # whose name is another one outside
+
+    def __init__(self, parts: Any) -> None:
+        self.__parts = parts
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.__parts.both(x)
+
+
+class Pair(NamedTuple):
+    layer: nn.Module
+    drop: nn.Module
+
+
+class Parts(list[nn.Module]):
+    name = "a subclass of a list"
+
+
+def of_itself(model: Holding) -> Callable[[Tensor], Tensor]:
+    links: dict[str, Any] = {"parts": model}
+    links["links"] = links
+    return functools.partial(lambda d, x: d["links"]["links"]["parts"].both(x), links)
+
+
+def by_default(model: Holding) -> Callable[[Tensor], Tensor]:
+    found: defaultdict[str, list[Any]] = defaultdict(list, a=[model])
+    return functools.partial(lambda d, x: d["a"][0].both(x) + len(d["b"]), found)
+
+
+def cached(model: Holding) -> Callable[[Tensor], Tensor]:
+    find = functools.lru_cache(lambda _: model)
+    find(1)
+    return functools.partial(lambda f, x: f(1).both(x), find)
+
+
 REACHED: dict[str, Callable[[Holding], Any]] = {
     "bound method": lambda m: m.both,
     "closure": lambda m: lambda x: m.both(x),
@@ -182,6 +230,17 @@ REACHED: dict[str, Callable[[Holding], Any]] = {
         lambda d, x: m.drop(m.layer(x)) if m.layer in d else x / 0, {m.layer: 1}
     ),
     "reference": lambda m: functools.partial(lambda r, x: r().both(x), weakref.ref(m)),
+    "proxy": lambda m: functools.partial(lambda p, x: p.both(x), weakref.proxy(m)),
+    "object": Helper,
+    "object in objects": lambda m: Helper(SimpleNamespace(layer=m.layer, drop=[m.drop][0])),
+    "object with slots": Narrow,
+    "named tuple": lambda m: Helper(Pair(m.layer, m.drop)),
+    "subclass of a list": lambda m: in_order(Parts([m.layer, m.drop])),
+    "user list": lambda m: in_order(UserList([m.layer, m.drop])),
+    "dict with defaults": by_default,
+    "mapping": lambda m: functools.partial(lambda d, x: d["m"].both(x), MappingProxyType({"m": m})),
+    "dict in itself": of_itself,
+    "cached function": cached,
 }
 
 
@@ -195,6 +254,49 @@ def test_whatever_a_module_holds_leads_to_the_view(name: str) -> None:
     noisy = with_values(model, {"layer.bias": torch.full((3,), 7.0)})
     assert torch.allclose(noisy(x), wanted + 6)
     assert torch.allclose(model.eval()(x), wanted), "and the model has its own"
+
+
+def test_parameters_that_an_object_holds_are_those_of_the_view() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor([2.0, 3.0]))
+            self.held = SimpleNamespace(scale=self.scale)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x * self.held.scale).sum(1)
+
+    model, x = Plain(), torch.ones(1, 2)
+    assert float(with_values(model, {"scale": torch.tensor([5.0, 6.0])})(x)) == 11
+    noisy = rr.NoiseGrad(GRADIENT, samples=1, sigma=0.5)(model, x, generator=seeded(0))
+    assert not torch.allclose(noisy, model.scale.detach()[None], atol=1e-2)
+    assert float(model(x).detach()) == 5
+
+
+def test_objects_that_lead_to_no_module_or_end_something_are_shared() -> None:
+    class Ends:
+        def __init__(self, model: nn.Module) -> None:
+            self.model = model
+
+        def __del__(self) -> None:
+            raise AssertionError("nothing ends with a view")
+
+    class Node:
+        def __init__(self, below: Any) -> None:
+            self.below = below
+
+    model: Any = nn.Linear(2, 1)
+    model.config, model.log = SimpleNamespace(size=2, names={"a": [1]}), logging.getLogger("a.b")
+    model.chain = functools.reduce(lambda below, _: Node(below), range(5000), None)
+    vars(model)["ends"] = Ends(model)
+    view: Any = Views().module(model)
+    assert view.config is model.config
+    assert view.log is model.log
+    assert view.chain is model.chain, "however deep it is"
+    assert view.ends is model.ends
+    del view
+    gc.collect()
+    del Ends.__del__
 
 
 def test_modules_in_plain_lists_are_part_of_it_and_long_lists_are_passed_over() -> None:
@@ -259,7 +361,7 @@ def test_classes_with_slots_a_getattr_of_their_own_or_an_end_that_gives_somethin
             object.__setattr__(self, "size", 2)
 
         def __getattr__(self, name: str) -> Any:
-            return self.__dict__["inner"][name] if name == "scale" else super().__getattr__(name)
+            return super().__getattr__(name) if name in self._modules else self.__dict__["inner"][name]
 
         def __del__(self) -> None:
             closed.append(1)

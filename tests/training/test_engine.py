@@ -595,3 +595,28 @@ def test_recompute_restores_the_random_state_only_for_a_model_that_draws(draws: 
     losses.penalties["Squares"].backward()
     assert torch.equal(model[0].states[-1], forward if draws else before)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_buffers_that_forward_makes_are_no_change() -> None:
+    class Lazily(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+            self.register_buffer("positions", None)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.positions is None:
+                self.positions = torch.ones_like(x[:1])
+            return self.layer((x + self.positions).square())
+
+    torch.manual_seed(0)
+    model, x, found = Lazily().double(), torch.randn(4, 3, dtype=torch.float64), []
+    for engine in (training.DoubleBackprop(), training.Recompute()):
+        model.zero_grad()
+        maps = engine.maps(rr.Gradient(), model, x, 0)
+        as_tuple(maps)[0].square().sum().backward()
+        found.append(model.layer.weight.grad)
+    wanted = 8 * ((x + 1) ** 2).sum(0) * model.layer.weight[0].detach()
+    assert torch.allclose(found[0][0], wanted)
+    assert torch.allclose(found[1], found[0])
+    assert model.positions is None

@@ -127,8 +127,7 @@ def _viewed(model: Model, second_order: bool, hooks: bool, by_others: bool) -> I
     if module is not None and outer is not None and outer.made(module) and outer.hooks >= hooks:
         yield model
         return
-    original = getattr(model, "_orig_mod", None)  # of a compiled module; of a compiled function:
-    original = getattr(model, "_torchdynamo_orig_callable", None) if original is None else original
+    original = _before_compilation(model)
     parts = () if module is None else tuple(module.modules())
     if parts and original is not None and not uncompiled and not any(part.training for part in parts):
         yield model  # as it is: a view would be compiled anew each time
@@ -146,6 +145,13 @@ def _viewed(model: Model, second_order: bool, hooks: bool, by_others: bool) -> I
         if by_others or module is None:
             stack.enter_context(_redirected())
         yield network
+
+
+def _before_compilation(model: Model) -> Any:
+    """What `torch.compile` made a module or function of; None of any other."""
+    if isinstance(model, nn.Module):
+        return dict(model.named_children()).get("_orig_mod")
+    return getattr(model, "_torchdynamo_orig_callable", None)
 
 
 @contextmanager
@@ -166,8 +172,9 @@ def _seen_here(views: Views) -> Iterator[None]:
 def _changed_meanwhile() -> InputError:
     return InputError(
         "the model's weights, or its batch-norm statistics, were written to while it was explained, so the map is of "
-        "no one model: another thread trains it. Explain a copy, copy.deepcopy(model), or take turns with a "
-        "threading.Lock."
+        "no one model. If another thread trains it: explain a copy, copy.deepcopy(model), or take turns with a "
+        "threading.Lock. If none does, forward writes them or calls a module by a way that cannot be followed (an "
+        "attribute of a class): call model.eval() first."
     )
 
 

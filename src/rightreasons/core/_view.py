@@ -7,12 +7,10 @@ tensors: it can be put into eval mode, hooked and given other parameters while t
 
 import threading
 import weakref
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dis import get_instructions
 from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -22,6 +20,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from rightreasons.core._errors import DifferentiabilityError, InputError
+from rightreasons.core._held import PLAIN, Substitution, slots
 
 Prepare = Callable[[nn.Module], Callable[[], None]]
 """Changes a module of a view, and returns what takes the change back."""
@@ -31,22 +30,17 @@ _HOOKS = (
     *("_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs", "_forward_hooks_always_called"),
 )
 _STRUCTURE = frozenset(vars(nn.Module()))
-_PLAIN = frozenset(
-    (int, float, bool, str, bytes, type(None), type, Tensor, torch.dtype, torch.device, torch.Size)
-)
 SCRIPTED = (
     "TorchScript modules cannot be explained: hooks and second derivatives do not work through them. Pass the Python "
     "module that was scripted."
 )
-_MANY = 1000
-"""Entries of a container beyond which only the first tells whether there are modules in it."""
 
 
-class Views:
+class Views(Substitution):
     """One copy of every module of a model, however many names and references the module has.
 
-    What a module holds besides (methods, functions, containers, weak references) leads to the copies where it led to
-    modules of the model; everything else is shared. Copies are in eval mode, run uncompiled, and use no kernels that
+    What a module holds besides (see `Substitution`) leads to the copies where it led to modules of the model;
+    everything else is shared. Copies are in eval mode, run uncompiled, and use no kernels that
     are for inference only.
 
     Args:
@@ -64,9 +58,10 @@ class Views:
     def __init__(
         self, values: Mapping[int, Tensor] | None = None, *, hooks: bool = True, everything: bool = False
     ) -> None:
+        super().__init__()
         self.values, self.hooks, self.everything, self.compiled = values or {}, hooks, everything, False
+        self.objects = not everything  # they are the caller's, and calls find their way without
         self._copies: dict[int, nn.Module] = {}
-        self._known: dict[int, tuple[Any, Any]] = {}  # with what had the id, so that nothing else gets it
         self._watched: list[tuple[Tensor, int]] = []
         self._prepared: list[tuple[Prepare, list[Callable[[], None]]]] = []
 
@@ -78,22 +73,13 @@ class Views:
         """What runs when somebody calls `module`."""
         return self.module(module) if self.everything else self._copies.get(id(module), module)
 
-    def of(self, value: Any) -> Any:
-        """`value`, with copies in place of the modules it leads to; itself, if it leads to none."""
-        kind = type(value)
-        if kind in _PLAIN:
-            return value
-        if isinstance(value, nn.Module):
-            return self.module(value)
-        if isinstance(value, Tensor):
-            return self.values.get(id(value), value)
-        copied = _COPIED.get(kind)
-        if copied is None or (kind is tuple and all(type(item) in _PLAIN for item in value)):
-            return value
-        if id(value) not in self._known:
-            self._known[id(value)] = value, value  # what contains itself
-            self._known[id(value)] = value, copied(self, value)
-        return self._known[id(value)][1]
+    def tensor(self, tensor: Tensor) -> Tensor:
+        """The value in place of a parameter; any other tensor itself."""
+        return self.values.get(id(tensor), tensor)
+
+    def knows(self, module: nn.Module) -> bool:
+        """Whether there is, or will be, a copy of a module."""
+        return self.everything or id(module) in self._copies
 
     def module(self, module: nn.Module) -> nn.Module:
         """The copy of a module."""
@@ -123,8 +109,10 @@ class Views:
                     (key, self.of(hook)) for key, hook in list(state[name].items())
                 )
         for name, value in state.items():
-            if name not in _STRUCTURE and type(value) not in _PLAIN:
+            if name not in _STRUCTURE and type(value) not in PLAIN:
                 vars(copy)[name] = self.of(value)
+        for name, value in slots(module).items():
+            object.__setattr__(copy, name, self.of(value))
         self.compiled |= _adapt(copy)
         for prepare, undo in self._prepared:
             undo.append(prepare(copy))
@@ -155,95 +143,9 @@ class Views:
             for take_back in undo:
                 take_back()
 
-    def _items(self, value: Any) -> Any:
-        if not value or (len(value) > _MANY and type(next(iter(value))) in _PLAIN):
-            return value
-        items = list(value)
-        copied = [self.of(item) for item in items]
-        return type(value)(copied) if _differ(copied, items) else value
-
-    def _entries(self, value: dict[Any, Any]) -> dict[Any, Any]:
-        entries = list(value.items())
-        if len(entries) > _MANY and type(entries[0][1]) in _PLAIN:
-            return value
-        copied = [(self.of(key), self.of(item)) for key, item in entries]
-        return type(value)(copied) if any(map(_differ, copied, entries)) else value
-
-    def _method(self, value: MethodType) -> MethodType:
-        owner = self.of(value.__self__)
-        return value if owner is value.__self__ else MethodType(value.__func__, owner)
-
-    def _partial(self, value: "partial[Any]") -> "partial[Any]":
-        before = value.func, value.args, value.keywords
-        after = tuple(map(self.of, before))
-        return partial(after[0], *after[1], **after[2]) if _differ(after, before) else value
-
-    def _function(self, value: FunctionType) -> FunctionType:
-        """With cells of its own for what differs; it shares the others, so that it can write to them."""
-        cells = value.__closure__ or ()
-        held = [_content(cell) for cell in cells]
-        defaults, keywords = value.__defaults__, value.__kwdefaults__
-        before = (*held, defaults, keywords)
-        after = tuple(map(self.of, before))
-        around = self._globals(value)
-        if not (around or _differ(after, before)):
-            return value
-        itself = [content is value for content in held]
-        new = [
-            cell if a is b and not own else CellType(a)
-            for cell, a, b, own in zip(cells, after, held, itself, strict=False)
-        ]
-        code, name = value.__code__, value.__name__
-        copied = FunctionType(code, around or value.__globals__, name, after[-2], tuple(new) or None)
-        for cell, own in zip(new, itself, strict=True):
-            if own:
-                cell.cell_contents = copied
-        copied.__kwdefaults__ = after[-1]
-        copied.__dict__.update(value.__dict__)
-        return copied
-
-    def _globals(self, value: FunctionType) -> dict[str, Any]:
-        """Those of a function with copies in place of the modules it names; empty, if there are none."""
-        found, code = value.__globals__, value.__code__
-        parts = {name: found[name] for name in _names(code) if isinstance(found.get(name), nn.Module)}
-        ours = {name: self.module(m) for name, m in parts.items() if self.everything or id(m) in self._copies}
-        if not ours or any(step.opname == "STORE_GLOBAL" for step in get_instructions(code)):
-            return {}
-        return {**found, **ours}
-
-    def _reference(self, value: "weakref.ref[Any]") -> "weakref.ref[Any]":
-        owner = value()
-        return weakref.ref(self.module(owner)) if isinstance(owner, nn.Module) else value
-
-
-_COPIED: dict[type, Callable[[Views, Any], Any]] = {
-    **dict.fromkeys((list, tuple, set, frozenset, deque), Views._items),
-    **dict.fromkeys((dict, OrderedDict), Views._entries),
-    MethodType: Views._method,
-    FunctionType: Views._function,
-    partial: Views._partial,
-    weakref.ref: Views._reference,
-}
-
-
-def _differ(after: Any, before: Any) -> bool:
-    return any(a is not b for a, b in zip(after, before, strict=True))
-
-
-def _names(code: CodeType) -> set[str]:
-    inner = (part for part in code.co_consts if isinstance(part, CodeType))
-    return set(code.co_names).union(*map(_names, inner))
-
-
-def _content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
-
 
 def _bare(module: nn.Module) -> nn.Module:
-    """An object of the module's class, with what it has in slots and nothing else."""
+    """An object of the module's class with nothing in it."""
     kind, other = type(module), {}
     if hasattr(kind, "__del__"):  # would give up what the module itself still needs
         other["__del__"] = lambda _: None
@@ -263,11 +165,6 @@ def _bare(module: nn.Module) -> nn.Module:
             f"{type(module).__name__} is a module and a built-in type at once, of which no view can be made ({error}). "
             "Wrap it in a module that holds it, or pass a function: lambda x: model(x)."
         ) from error
-    for owner in kind.__mro__:
-        names = owner.__dict__.get("__slots__", ())
-        for name in (names,) if isinstance(names, str) else names:
-            if name not in ("__dict__", "__weakref__") and hasattr(module, name):
-                object.__setattr__(copy, name, getattr(module, name))
     return copy
 
 

@@ -245,7 +245,8 @@ def _buffer_versions(path: PathSum) -> dict[str, int]:
 
 
 def _check_buffers(path: PathSum, before: dict[str, int]) -> None:
-    moved = [name for name, version in _buffer_versions(path).items() if before.get(name) != version]
+    now = _buffer_versions(path)  # with those that forward made when it ran first
+    moved = [name for name, version in before.items() if now.get(name) != version]
     if moved:
         raise DifferentiabilityError(
             f"buffers changed between a penalty's forward and its backward: {', '.join(moved[:3])}. The gradient "
