@@ -177,7 +177,9 @@ class Substitution(ABC):
 
     def _proxy(self, value: Any) -> Any:
         try:
-            owner = value.__init__.__self__  # a proxy hands on every attribute, so this is of what it stands for
+            owner = (
+                value.__init__.__self__
+            )  # a proxy hands on every attribute, so this is of what it stands for
         except (ReferenceError, AttributeError):
             return value
         return weakref.proxy(self.module(owner)) if isinstance(owner, nn.Module) else value
@@ -212,7 +214,11 @@ _SHARED = frozenset((*sys.stdlib_module_names, "torch")) - {"__main__"}
 @lru_cache(4096)
 def _way(kind: type) -> Callable[[Any, Any], Any] | None:
     """How an instance of a class that somebody wrote is looked into; None, if it is shared as it is."""
-    if kind.__module__.partition(".")[0] in _SHARED or hasattr(kind, "__del__") or issubclass(kind, type | Enum):
+    if (
+        kind.__module__.partition(".")[0] in _SHARED
+        or hasattr(kind, "__del__")
+        or issubclass(kind, type | Enum)
+    ):
         return None
     if issubclass(kind, tuple | frozenset):
         return Substitution._fixed
