@@ -419,7 +419,11 @@ class Predictor:
         return self.model(x).sum(1)
 
 
-@pytest.mark.parametrize("function", [of_a_global, Predictor(GLOBAL), Predictor(GLOBAL).__call__], ids=repr)
+@pytest.mark.parametrize(
+    "function",
+    [of_a_global, Predictor(GLOBAL), Predictor(GLOBAL).__call__],
+    ids=["global", "object", "bound method"],
+)
 def test_modules_that_a_callable_reaches_by_any_way_are_seen_in_eval_mode(function: Any) -> None:
     before, call = state(GLOBAL), nn.Module.__call__
     assert torch.allclose(GRADIENT(function, torch.randn(4, 3)), torch.ones(4, 3), atol=1e-4)
