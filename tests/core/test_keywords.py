@@ -69,6 +69,38 @@ def test_one_keyword_of_each_kind() -> None:
     assert table.per_row == {"labels"}
 
 
+@pytest.mark.parametrize("kinds", [("w", "scale"), ("w",), ("scale",), ()], ids=str)
+def test_a_model_that_refuses_few_rows_is_judged_by_the_order_of_all(kinds: tuple[str, ...]) -> None:
+    def model(x: Tensor, **given: Tensor) -> Tensor:
+        if len(x) != B:
+            raise KeyError("no such size")
+        return (x * given.get("w", V)).square().sum(1) * given.get("scale", V[0])
+
+    values = {name: {"w": V, "scale": V.flip(0)}[name] for name in kinds}
+    assert keywords(model, (X,), values).per_row == set(kinds) - {"w"}
+    wanted = 2 * X * V.square() * values.get("scale", V[:1])[:, None]
+    torch.testing.assert_close(rr.Gradient()(model, X, model_kwargs=values), wanted)
+
+
+def test_nothing_runs_to_find_out_where_the_batch_runs_as_it_was_given() -> None:
+    sizes: list[int] = []
+
+    def model(x: Tensor, w: Tensor) -> Tensor:
+        sizes.append(len(x))
+        return (x * w).square().sum(1)
+
+    mask = (X[:, :3] > 0).double()
+    for method in (rr.Gradient(), rr.IntegratedGradients(steps=1), rr.SmoothGrad(samples=1)):
+        method(model, X[:, :3], model_kwargs={"w": mask})
+    penalty = training.Penalty(rr.ExpectedGradients("batch"), priors.L1())
+    step = training.Step(outputs=X, task=tasks.Regression(), model_kwargs={"w": mask})
+    scale = nn.Parameter(torch.ones((), dtype=torch.float64))
+    penalty(lambda x, w: scale * model(x, w), X[:, :3], V, step=step).backward()
+    assert sizes == [B, B, B, B]
+    assert METHOD.explain(model, X[:, :3], model_kwargs={"w": mask}).evaluations.forward == sum(sizes[4:])
+    assert sizes[4:] != [B, 8 * B], "where a row runs several times it has to be known"
+
+
 def test_nothing_runs_where_there_is_no_doubt() -> None:
     def model(*_: Any, **__: Any) -> Tensor:
         raise AssertionError("ran")

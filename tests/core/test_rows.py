@@ -72,6 +72,25 @@ def test_a_layer_with_rows_elsewhere_is_refused_by_name(rows: int) -> None:
     assert rr.Gradient(at="first")(Net(rows), x, 0).shape == (rows, rows)
 
 
+@pytest.mark.parametrize("method", [rr.Gradient(), rr.LRP(), rr.Gradient(at="0")], ids=repr)
+def test_columns_taken_for_rows_are_refused_where_fewer_rows_cannot_run(method: rr.Attribution) -> None:
+    class Turned(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.T)
+
+    torch.manual_seed(0)
+    with pytest.raises(rr.TargetError, match=r"in the opposite order.*Wrap the model so that rows come first"):
+        method(Turned(nn.Linear(5, 5), nn.Tanh()), torch.randn(5, 5), 0)
+
+
+def test_a_model_of_one_size_that_draws_is_not_judged() -> None:
+    def noisy(x: Tensor) -> Tensor:
+        return x.view(3, 3).square() + torch.rand(3, 3)
+
+    x = torch.randn(3, 3)
+    torch.testing.assert_close(rr.Gradient()(noisy, x, 1)[:, 1], 2 * x[:, 1])
+
+
 def test_what_cannot_run_on_other_rows_is_explained_as_before() -> None:
     def fixed(x: Tensor) -> Tensor:
         if len(x) != 3:

@@ -92,6 +92,7 @@ class Blockwise(Attribution):
 
     def _whole(self, function: ScoreFunction, call: Call) -> Part:
         rows = function.batch if call.create_graph else rows_at_once(function.points)
+        _ = function.keywords  # found out before layers are given other rules
         parts = list(self.pieces(function, call.chunk or rows))
         maps = tuple(torch.cat(each) for each in zip(*(part.maps for part in parts), strict=True))
         gaps = [part.gap for part in parts if part.gap is not None]

@@ -13,7 +13,7 @@ from rightreasons.core._called import called, run
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, wide
-from rightreasons.core._keywords import keywords
+from rightreasons.core._keywords import Keywords, declared_per_row, keywords, plain
 from rightreasons.core._layers import LayerChoice, layers_run
 from rightreasons.core._rows import check_follow
 from rightreasons.core._score import Output, Score, Target, check_rows
@@ -72,15 +72,16 @@ class ScoreFunction:
     ) -> None:
         self.batch = check_inputs(inputs, integers_allowed=at is not None)
         self.model = model
+        self._keywords: Keywords | None = None
         self.score = Score(_recordable(target), output)
         self.connected = connected
         self.chunk = chunk or (self.batch if connected else rows_at_once(inputs))
         self._checked = self._followed = self._layer_followed = False
         self.inputs = tuple(self._usable(part) for part in as_tuple(inputs))
-        found = keywords(model, self.inputs, model_kwargs)
-        values = {name: _recordable(value) for name, value in found.values.items()}
-        self.keywords = replace(found, values=values)
-        self.evaluations = found.evaluations
+        self._model_kwargs = {name: _recordable(value) for name, value in plain(model_kwargs).items()}
+        self._declared = model_kwargs
+        declared_per_row(model_kwargs, self.batch)
+        self.evaluations = 0
         self.at = self._chosen(at) if callable(at) else at
         self.layer = None if self.at is None else _submodule(model, self.at)
         self.points = tuple(wide(part) for part in self.activations(self.inputs, Block(0, self.batch)))
@@ -100,6 +101,15 @@ class ScoreFunction:
         x = self.inputs[0]
         kind = x.device.type
         return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+    @property
+    def keywords(self) -> Keywords:
+        """Which keywords follow the rows; that is found out when other rows than those of the batch first run."""
+        if self._keywords is None:
+            found = keywords(self.model, self.inputs, self._declared)
+            self.evaluations += found.evaluations
+            self._keywords = replace(found, values=self._model_kwargs)
+        return self._keywords
 
     @property
     def per_row_kwargs(self) -> bool:
@@ -238,7 +248,7 @@ class ScoreFunction:
         return model, None if self.at is None else _submodule(model, self.at)
 
     def _kwargs_of(self, block: Block) -> dict[str, Any]:
-        return self.keywords.of(block.take)
+        return self._model_kwargs if block == (0, self.batch, 1) else self.keywords.of(block.take)
 
 
 def rows_at_once(inputs: Inputs) -> int:

@@ -100,6 +100,22 @@ def plain(model_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
+def declared_per_row(model_kwargs: Mapping[str, Any] | None, batch: int) -> frozenset[str]:
+    """Names of the keywords that the caller declared so.
+
+    Raises:
+        ShapeError: one has not an entry for each row.
+    """
+    declared = {name: v.value for name, v in (model_kwargs or {}).items() if isinstance(v, PerRow)}
+    for name, value in declared.items():
+        if not _has_rows(value, batch):
+            raise ShapeError(
+                f"model_kwargs[{name!r}] is declared PerRow but has shape {tuple(getattr(value, 'shape', ()))} "
+                f"for {batch} rows. Give it an entry for each row, or declare it rr.Shared(...)."
+            )
+    return frozenset(declared)
+
+
 def keywords(model: Model, inputs: tuple[Tensor, ...], model_kwargs: Mapping[str, Any] | None) -> Keywords:
     """Which keywords follow the rows: those declared so, and those of first dimension B that the model reads so.
 
@@ -119,13 +135,7 @@ def keywords(model: Model, inputs: tuple[Tensor, ...], model_kwargs: Mapping[str
     if not model_kwargs:
         return Keywords({})
     batch, values = inputs[0].shape[0], plain(model_kwargs)
-    declared = frozenset(name for name, v in model_kwargs.items() if isinstance(v, PerRow))
-    for name in declared:
-        if not _has_rows(values[name], batch):
-            raise ShapeError(
-                f"model_kwargs[{name!r}] is declared PerRow but has shape {tuple(getattr(values[name], 'shape', ()))} "
-                f"for {batch} rows. Give it an entry for each row, or declare it rr.Shared(...)."
-            )
+    declared = declared_per_row(model_kwargs, batch)
     doubtful = [
         name for name, v in model_kwargs.items() if not isinstance(v, PerRow | Shared) and _has_rows(v, batch)
     ]
@@ -159,16 +169,27 @@ class _Trial:
         """Which of these follow the rows."""
         everything = frozenset(doubtful)
         if self._fits(everything):
+            if self.batch == 1:
+                return everything  # repeated with the row, a keyword is what it is
             others = [everything - {name} for name in doubtful]
-        elif len(doubtful) <= _MOST_DOUBTFUL:
-            smaller = range(len(doubtful) - 1, -1, -1)
-            others = [frozenset(each) for size in smaller for each in combinations(doubtful, size)]
             others = [reading for reading in others if self._fits(reading)]
-            return others[0] if len(others) == 1 else self._by_batch(others, everything)
-        else:
+            return self._by_batch([everything, *others], everything) if others else everything
+        if len(doubtful) > _MOST_DOUBTFUL:
             return everything
-        others = [reading for reading in others if self._fits(reading)]
-        return self._by_batch([everything, *others], everything) if others else everything
+        smaller = range(len(doubtful) - 1, -1, -1)
+        readings = [frozenset(each) for size in smaller for each in combinations(doubtful, size)]
+        others = [reading for reading in readings if self._fits(reading)]
+        if others:
+            return others[0] if len(others) == 1 else self._by_batch(others, everything)
+        return self._by_order([everything, *readings], everything)
+
+    def _by_order(self, readings: list[frozenset[str]], otherwise: frozenset[str]) -> frozenset[str]:
+        """For a model that refuses few rows: the reading that follows the batch when it is turned around."""
+        rows = list(range(self.batch))
+        whole = self._outputs(rows, otherwise)
+        if whole is None:
+            return otherwise
+        return next((reading for reading in readings if _equal(self._turned(rows, reading), whole)), otherwise)
 
     def _fits(self, reading: frozenset[str]) -> bool:
         """Whether the first row has the same output alone as beside the last one."""
@@ -178,7 +199,7 @@ class _Trial:
     def _by_batch(self, readings: list[frozenset[str]], otherwise: frozenset[str]) -> frozenset[str]:
         """The reading whose rows have the outputs of the batch as it was given, in whatever order they stand."""
         rows = list(range(self.batch))
-        whole = self._outputs(rows, otherwise) if readings else None
+        whole = self._outputs(rows, otherwise)
         if whole is None:
             return otherwise
         turned = [reading for reading in readings if _equal(self._turned(rows, reading), whole)]
@@ -206,7 +227,7 @@ class _Trial:
         self.evaluations += len(index)
         try:
             outputs = called(self.model, tuple(take(part) for part in self.inputs), _copied(taken))
-        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
+        except Exception:  # whatever a model says to other rows than it is made for
             return None
         has_rows = outputs.dim() > 0 and outputs.shape[0] == len(index)
         return outputs if has_rows else None
