@@ -79,7 +79,9 @@ def test_columns_taken_for_rows_are_refused_where_fewer_rows_cannot_run(method: 
             return super().forward(x.T)
 
     torch.manual_seed(0)
-    with pytest.raises(rr.TargetError, match=r"in the opposite order.*Wrap the model so that rows come first"):
+    with pytest.raises(
+        rr.TargetError, match=r"in the opposite order.*Wrap the model so that rows come first"
+    ):
         method(Turned(nn.Linear(5, 5), nn.Tanh()), torch.randn(5, 5), 0)
 
 

@@ -189,7 +189,9 @@ class _Trial:
         whole = self._outputs(rows, otherwise)
         if whole is None:
             return otherwise
-        return next((reading for reading in readings if _equal(self._turned(rows, reading), whole)), otherwise)
+        return next(
+            (reading for reading in readings if _equal(self._turned(rows, reading), whole)), otherwise
+        )
 
     def _fits(self, reading: frozenset[str]) -> bool:
         """Whether the first row has the same output alone as beside the last one."""
