@@ -202,6 +202,18 @@ def test_names_are_taken_as_categories_where_one_insists(table):
     assert len(read(table(text), target="y", categorical=["v"]).columns[0].levels) == 20
 
 
+@pytest.mark.parametrize("key", [b"pandas_type", b"index_columns", b"int64", b"columns"])
+def test_damaged_remarks_of_pandas_in_parquet_are_one_line(tmp_path, key):
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"a": range(9), "b": ["u", "v", "w"] * 3, "y": range(9)}).to_parquet(path)
+    before, mark, after = path.read_bytes().partition(b'{"index_columns"')
+    path.write_bytes(before + (mark + after).replace(b'"' + key + b'"', b'"' + key[:-1] + b'~"'))
+    with pytest.raises(
+        DataError, match=r"t\.parquet cannot be read as Parquet: .*It may be cut short or damaged"
+    ):
+        read(path, target="y")
+
+
 def test_truncated_parquet(tmp_path):
     pd.DataFrame({"a": range(100), "y": range(100)}).to_parquet(tmp_path / "t.parquet")
     whole = (tmp_path / "t.parquet").read_bytes()

@@ -33,7 +33,7 @@ HOSTILE = {
     "a fraction of words": ("!!float x", "'x' cannot be read as float"),
     "5,000 digits": ("seed: " + "9" * 5000, "line 1, column 7: '999+' cannot be read as int"),
     "5,000 hexadecimal digits": ("0x" + "f" * 5000, "line 1, column 1: a whole number of more than 64 bits"),
-    "base 60": (":".join(["59"] * 300), "a whole number of more than 64 bits"),
+    "base 60": ("!!int " + ":".join(["59"] * 300), "a whole number of more than 64 bits"),
     "Python": ("!!python/object/apply:os.system [ls]", "could not determine a constructor"),
     "bytes": ("!!binary aGk=", "could not determine a constructor"),
     "sets": ("!!set {a}", "could not determine a constructor"),
@@ -92,3 +92,26 @@ def test_any_text_survives_a_round_trip_and_stays_on_its_line() -> None:
         written = dump([text, {text: text}], flow=True, width=inf)
         assert load(written) == [text, {text: text}]
         assert written.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["0150", "00", "2:30", "1:30.5", "1_000", "0b11", "-007", "1_0.5", "0o17", "+-1"]
+)
+def test_what_only_old_yaml_takes_for_a_number_is_a_word(text: str) -> None:
+    assert load(f"a: {text}") == {"a": text}
+    assert load(dump({"a": text})) == {"a": text}
+
+
+def test_numbers_are_those_of_json_and_hexadecimal_ones() -> None:
+    assert load("[0, -7, +7, 0x1f, 1.5, -.5, 3., 1.0e-3, .inf, -.Inf]") == [
+        0,
+        -7,
+        7,
+        31,
+        1.5,
+        -0.5,
+        3.0,
+        1e-3,
+        inf,
+        -inf,
+    ]

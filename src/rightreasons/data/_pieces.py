@@ -17,11 +17,13 @@ import torch
 
 from rightreasons.core._disk import digest_of, digest_of_tensors
 from rightreasons.core._errors import DataError
+from rightreasons.core._foreign import reading
 from rightreasons.data._asked import extra
 from rightreasons.data._columns import text_of
 from rightreasons.data._csv import csv_column, layout
 from rightreasons.data._dataset import DataSet
 from rightreasons.data._image_folder import images_in
+from rightreasons.data._table import DAMAGED
 
 
 class Pieces(ABC):
@@ -175,10 +177,8 @@ class _Array(_Cut):
                 )
 
     def _mapped(self, path: Path) -> np.ndarray:
-        try:
+        with reading(path, "a NumPy file"):
             found = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
-            raise DataError(f"{path} cannot be read as a NumPy file: {error}.") from error
         if found.ndim < 2 or not len(found):
             raise DataError(f"{path} must hold rows of numbers, (rows, features, ...); got {found.shape}.")
         return found
@@ -191,7 +191,8 @@ class _Array(_Cut):
         return folder / self.path.name
 
     def _beside(self, name: str) -> np.ndarray:
-        return np.load(self.path.parent / name, mmap_mode="r", allow_pickle=False)
+        with reading(self.path.parent / name, "a NumPy file"):
+            return np.load(self.path.parent / name, mmap_mode="r", allow_pickle=False)
 
     def names(self) -> Iterator[str | float]:
         return iter(()) if self.id is None else map(text_of, self._beside(self.id))
@@ -206,9 +207,10 @@ class _Parquet(_Cut):
     def __init__(self, path: Path, size: int, reader: Callable[[Path], DataSet], id: str | None) -> None:
         super().__init__(path, size, reader, id)
         parquet = extra("pyarrow.parquet", "pyarrow")
-        self.file = parquet.ParquetFile(path)
-        self.rows = self.file.metadata.num_rows
-        counts = [self.file.metadata.row_group(i).num_rows for i in range(self.file.num_row_groups)]
+        with reading(path, "Parquet", DAMAGED):
+            self.file = parquet.ParquetFile(path)
+            self.rows = self.file.metadata.num_rows
+            counts = [self.file.metadata.row_group(i).num_rows for i in range(self.file.num_row_groups)]
         self.edges = np.cumsum([0, *counts])
         if self.rows < 1:
             raise DataError(f"{path} has no rows.")
@@ -217,16 +219,18 @@ class _Parquet(_Cut):
         parquet = extra("pyarrow.parquet", "pyarrow")
         start, stop = self.bounds(piece)
         first, last = np.searchsorted(self.edges, [start, stop - 1], side="right") - 1
-        groups = self.file.read_row_groups(list(range(int(first), int(last) + 1)))
+        with reading(self.path, "Parquet", DAMAGED):
+            groups = self.file.read_row_groups(list(range(int(first), int(last) + 1)))
         parquet.write_table(
             groups.slice(start - int(self.edges[first]), stop - start), folder / self.path.name
         )
         return folder / self.path.name
 
     def names(self) -> Iterator[str | float]:
-        if self.id in self.file.schema_arrow.names:
-            for rows in self.file.iter_batches(columns=[self.id]):
-                yield from rows.column(0).to_pandas().map(text_of, na_action="ignore")
+        with reading(self.path, "Parquet", DAMAGED):
+            if self.id in self.file.schema_arrow.names:
+                for rows in self.file.iter_batches(columns=[self.id]):
+                    yield from rows.column(0).to_pandas().map(text_of, na_action="ignore")
 
 
 class _Images(_Cut):

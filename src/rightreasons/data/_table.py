@@ -8,6 +8,7 @@ import torch
 
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError
+from rightreasons.core._foreign import reading
 from rightreasons.data._asked import Asked, ColumnsError, extra
 from rightreasons.data._columns import (
     EXACT,
@@ -22,6 +23,7 @@ from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
 _MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "?")
+DAMAGED = "It may be cut short or damaged: fetch or write it again."
 _HINTS = {
     "target": " If the label is in another column, say target=COLUMN (--target).",
     "id": " If another column names the rows, say id=COLUMN (--id).",
@@ -61,16 +63,10 @@ def read_parquet(path: Path, asked: Asked) -> DataSet:
     for module in ("pandas", "pyarrow"):
         extra(module, module)
     parquet = extra("pyarrow.parquet", "pyarrow")
-    try:
+    with reading(path, "Parquet", DAMAGED):
         table = parquet.ParquetFile(path).read()
         require_different_names(path, table.column_names)
         found = _frame(table, path, asked)
-    except DataError:
-        raise
-    except (OSError, ValueError, NotImplementedError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise DataError(
-            f"{path} cannot be read as Parquet: {_line(error)}. It may be cut short: fetch or write it again."
-        ) from error
     if found.index.name is not None:
         found = found.reset_index()
     found.columns = [str(name) for name in found.columns]
@@ -198,7 +194,3 @@ def _features(frame: Any, kept: list[str], path: Path, asked: Asked) -> tuple[li
         more = f" Columns with a problem of their own: {', '.join(map(repr, others))}." if others else ""
         raise ColumnsError(f"{problems[first]}{more}", problems) from problems[first]
     return values, columns
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")

@@ -12,7 +12,12 @@ LONGEST = 2**20
 """Characters of a text that is read."""
 _DEEPEST, _MOST_VALUES, _BITS = 40, 100_000, 64
 _CORE = ("null", "bool", "int", "float", "str", "seq", "map")
-_IMPLICIT = ("null", "int", "float")
+_NUMBER = {  # as in YAML 1.2, without octal 0150, base 60 and underscores
+    "int": re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+"),
+    "float": re.compile(
+        r"[-+]?(?:(?:0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    ),
+}
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -46,10 +51,10 @@ def dump(value: Any, *, flow: bool = False, width: float = 100) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without silently overwritten keys, in which on, off, yes, no and dates are words, as in YAML 1.2."""
+    """YAML without silently overwritten keys, in which no, on, dates, 0150 and 2:30 are words, as in YAML 1.2."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, form) for tag, form in known if tag.removeprefix(_TAG) in _IMPLICIT]
+        first: [(tag, form) for tag, form in known if tag == f"{_TAG}null"]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     yaml_constructors = {
@@ -112,6 +117,8 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
+for _kind, _form in _NUMBER.items():
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(f"(?:{_form.pattern})$"), list("-+.0123456789"))
 
 
 class _Dumper(yaml.SafeDumper):
