@@ -181,3 +181,14 @@ def test_must_be_non_negative():
 def test_must_join_something():
     with pytest.raises(InputError, match=r"joins two different features \(3 features, 3 stored entries\)"):
         feature_graph(np.eye(3))
+
+
+def test_weights_of_a_graph_are_double_precision_whatever_torch_s_default() -> None:
+    graph = networkx.Graph()
+    graph.add_edge("a", "b", weight=0.1)
+    torch.set_default_dtype(torch.float16)
+    try:
+        found = feature_graph(graph, features=["a", "b"])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.weights.tolist() == [0.1]

@@ -55,3 +55,13 @@ def test_a_graph_without_alternative_is_refused() -> None:
     star = FeatureGraph(torch.tensor([[0, 0, 0], [1, 2, 3]]), torch.ones(3), nodes=5)
     with pytest.raises(InputError, match=r"each of the 5 features .*degrees=False .*controls: \[random\]"):
         random_graph(star, degrees=True)
+
+
+def test_draws_do_not_depend_on_the_default_dtype() -> None:
+    wanted = random_graph(CHAIN, seeded(3), degrees=True)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = random_graph(CHAIN, seeded(3), degrees=True)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found.edges, wanted.edges)

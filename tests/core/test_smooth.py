@@ -276,3 +276,9 @@ def test_arguments_of_tuple_models_pass_through() -> None:
     network = NETWORKS["two inputs"]
     model, x = network.make(), network.inputs(2)
     torch.testing.assert_close(surrogate(model, Smoothing())(*as_args(x)), model(*as_args(x)))
+
+
+def test_bounds_are_as_precise_as_what_they_bound() -> None:
+    x = torch.tensor([[-1.0, 0.5, 3.0]], dtype=torch.float64)
+    smooth = surrogate(lambda x: x.clamp(0.1, 2.3), Smoothing(1e9))
+    assert torch.allclose(smooth(x), x.clamp(0.1, 2.3), rtol=0, atol=1e-13)

@@ -158,7 +158,8 @@ def _from_networkx(graph: Any, features: Sequence[Hashable] | None) -> _Entries:
         )
     ends = [(index[one], index[other]) for one, other in graph.edges()]
     rows, columns = torch.tensor(ends, dtype=torch.int64).reshape(-1, 2).T
-    weights = torch.tensor([_edge_weight(*edge) for edge in graph.edges(data="weight", default=1.0)]).double()
+    given = [_edge_weight(*edge) for edge in graph.edges(data="weight", default=1.0)]
+    weights = torch.tensor(given, dtype=torch.float64)
     if not graph.is_directed():
         rows, columns = torch.cat([rows, columns]), torch.cat([columns, rows])
         weights = torch.cat([weights, weights])

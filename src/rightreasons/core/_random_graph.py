@@ -73,7 +73,7 @@ def _swapped(graph: FeatureGraph, generator: torch.Generator | None) -> Int64[Te
     edges = graph.edges.T.tolist()
     there = {tuple(edge) for edge in edges}
     tries = torch.randint(len(edges), (_SWAPS_PER_EDGE * len(edges), 2), generator=generator).tolist()
-    turned = torch.rand(len(tries), generator=generator).lt(0.5).tolist()
+    turned = torch.rand(len(tries), generator=generator, dtype=torch.float32).lt(0.5).tolist()
     swaps = 0
     for (one, other), turn in zip(tries, turned, strict=True):
         (a, b), (c, d) = edges[one], edges[other]

@@ -76,7 +76,7 @@ def _prelu(ramp: _Ramp, x: Tensor, weight: Tensor) -> Tensor:
 
 def _clamp(ramp: _Ramp, x: Tensor, min: Bound = None, max: Bound = None) -> Tensor:
     if min is not None and max is not None:
-        low, high = torch.as_tensor(min).to(x), torch.as_tensor(max).to(x)
+        low, high = (torch.as_tensor(bound, dtype=x.dtype, device=x.device) for bound in (min, max))
         low = torch.minimum(low, high)  # torch's own rule for inverted bounds: the upper one wins
         return low + ramp(x - low) - ramp(x - high)
     if min is not None:

@@ -190,7 +190,7 @@ class MetaFeatures:
                 f"{[str(m) for members in list(sets.values())[:1] for m in list(members)[:SHOWN]]}. Use the same kind "
                 "of name in both."
             )
-        values = torch.zeros(len(wanted), len(kept))
+        values = torch.zeros(len(wanted), len(kept), dtype=torch.float32)
         for column, inside in enumerate(kept.values()):
             values[inside, column] = 1.0
         return cls(wanted, tuple(MetaColumn(name, name, "member") for name in kept), values)
