@@ -288,7 +288,7 @@ def test_calls_that_do_not_fit_the_references(model: nn.Module, x: Tensor) -> No
     with pytest.raises(ShapeError, match="references has 2 tensors for 1 inputs"):
         rr.ExpectedGradients((REFERENCES, REFERENCES))(model, x, 0)
     method = rr.ExpectedGradients(REFERENCES)
-    with pytest.raises(ShapeError, match="reference_output has 3 rows for 12 references"):
+    with pytest.raises(ShapeError, match="reference_output has shape .* for 12 references"):
         method(model, x, 0, reference_output=torch.zeros(3, 3))
     with pytest.raises(InputError, match="references must be tensors; got str"):
         rr.reference_output(model, rr.ExpectedGradients("batch"))

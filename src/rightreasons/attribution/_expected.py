@@ -255,9 +255,9 @@ class ExpectedGradients(PathAttribution):
     ) -> Tensor | None:
         given = call.reference_output
         if given is not None:
-            if given.shape[0] != count:
+            if given.dim() == 0 or given.shape[0] != count:
                 raise ShapeError(
-                    f"reference_output has {given.shape[0]} rows for {count} references: make it with "
+                    f"reference_output has shape {tuple(given.shape)} for {count} references: make it with "
                     "rr.reference_output(model, method), which uses the method's own references."
                 )
             return given

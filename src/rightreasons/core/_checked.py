@@ -67,8 +67,8 @@ def _checked_function(function: Any) -> Any:
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = admitted(args, kwargs)
-        return function(*args, **kwargs)
+        first, named = admitted(args, kwargs)
+        return function(*first, **named)
 
     return call
 
@@ -158,9 +158,13 @@ def _check_on_cpu(name: str, generator: torch.Generator) -> None:
         )
 
 
+def _is_plain(part: Tensor) -> bool:
+    return part.layout is torch.strided and not (part.is_nested or part.is_meta or part.is_quantized)
+
+
 def check_dense(part: Tensor, what: str, error: type[InputError] = InputError) -> None:
     """Raise unless a tensor holds real numbers, one beside the other, that can be computed with here."""
-    if part.layout is not torch.strided or part.is_nested or part.is_meta or part.is_quantized:
+    if not _is_plain(part):
         kind = "nested" if part.is_nested else "quantised" if part.is_quantized else str(part.layout)
         raise error(
             f"{what} must hold their numbers densely; got {kind} on {part.device}. Convert first: x.to_dense(), "
@@ -237,6 +241,8 @@ def _fits_container(origin: type, of: tuple[Any, ...]) -> Fits:
 
 
 def _is_collection(value: Any, origin: type) -> bool:
+    if isinstance(value, Tensor):
+        return origin is not tuple and _is_plain(value) and value.dim() > 0
     if getattr(value, "ndim", 1) == 0:
         return False
     listed = hasattr(value, "tolist") and origin is not tuple  # an array stands for the list of its numbers

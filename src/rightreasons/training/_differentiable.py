@@ -52,7 +52,7 @@ class Differentiability:
 
 @checked
 def check_differentiable(
-    method_or_callable: Attribution | Callable[..., Inputs] | Any,
+    method_or_callable: Attribution | Callable[..., Any],
     model: nn.Module,
     x: Inputs,
     y: Target = None,
