@@ -127,7 +127,10 @@ def _call(
         ({"share": float("nan")}, "share must be a number; got nan."),
         ({"share": torch.tensor(1.0)}, "share must be a number; got torch's Tensor."),
         ({"inputs": np.zeros(2)}, "got numpy's ndarray. Convert: torch.as_tensor(x)."),
-        ({"names": torch.zeros(2, device="meta")}, "names must be a sequence of strings; got torch's Tensor."),
+        (
+            {"names": torch.zeros(2, device="meta")},
+            "names must be a sequence of strings; got torch's Tensor.",
+        ),
         ({"names": "ab"}, "names must be a sequence of strings; got 'ab'."),
         ({"pair": (1.0,)}, "pair must be a tuple of a number and a number; got (1.0,)."),
         ({"keywords": [1]}, "keywords must be a mapping of strings or None; got [1]."),
