@@ -261,7 +261,12 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         InputError,
         "samples must be a whole number of at least 1.*; got 0",
     ),
-    "max_references": (REFERENCES, {"max_references": -1}, InputError, "max_references must be a whole number of at least 1"),
+    "max_references": (
+        REFERENCES,
+        {"max_references": -1},
+        InputError,
+        "max_references must be a whole number of at least 1",
+    ),
     "word": ("train", {}, InputError, "data set or 'batch'; got 'train'"),
     "batch and shared": ("batch", {"draws": "shared"}, InputError, "gives every row its own references"),
     "batch and centred": ("batch", {"estimator": rr.Complete()}, InputError, "Independent.. or Stratified"),
