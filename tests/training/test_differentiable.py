@@ -154,3 +154,8 @@ def test_captum_grad_cam_trains_wrongly() -> None:
         )
     assert not found
     assert found.names("wrong") or found.names("missing")
+
+
+def test_what_is_no_method_is_refused() -> None:
+    with pytest.raises(rr.InputError, match="method_or_callable must be an attribution, .*; got float"):
+        check_differentiable(0.5, nn.Linear(2, 1), torch.zeros(1, 2))

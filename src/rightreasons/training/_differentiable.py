@@ -52,7 +52,7 @@ class Differentiability:
 
 @checked
 def check_differentiable(
-    method_or_callable: Attribution | Callable[..., Any],
+    method_or_callable: Attribution | Callable[..., Inputs] | Any,
     model: nn.Module,
     x: Inputs,
     y: Target = None,
@@ -78,6 +78,11 @@ def check_differentiable(
     if not trainable:
         raise DifferentiabilityError(
             "no parameter of the model has requires_grad=True, so none can be trained."
+        )
+    if not callable(method_or_callable) and not hasattr(method_or_callable, "attribute"):
+        raise InputError(
+            "method_or_callable must be an attribution, a function or an object of captum; got "
+            f"{type(method_or_callable).__name__}."
         )
     project = _projection(method_or_callable, model, x, y)
     value = project(connected=True)
