@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from rightreasons.core._errors import DataError
-from rightreasons.data import read
+from rightreasons.core._sparse_rows import SparseRows
+from rightreasons.data import _anndata, outline, read
 
 h5py = pytest.importorskip("h5py")
 sparse = pytest.importorskip("scipy.sparse")
@@ -222,3 +223,42 @@ def test_single_precision_where_it_is_exact(written, dtype, expected):
         file["layers"]["large"] = X.astype("i8") + 2**24
     assert read(path, layer="own").x.numpy().dtype == np.dtype(expected)
     assert read(path, layer="large").x.tolist() == (X.astype("i8") + 2**24).tolist()
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+@pytest.mark.parametrize("index", [np.int32, np.int64, np.uint16])
+@pytest.mark.parametrize("of", [np.float32, np.float64, np.int16, np.bool_])
+def test_a_large_compressed_matrix_stays_so(written, monkeypatch, kind, index, of):
+    monkeypatch.setattr(_anndata, "_SPARSE_FROM", 0)
+    x = np.random.default_rng(0).integers(0, 9, (4, 3)) * np.eye(4, 3, dtype=np.int64)
+    matrix = sparse.csr_matrix(x.astype(of)) if kind == "csr" else sparse.csc_matrix(x.astype(of))
+    matrix.indices, matrix.indptr = matrix.indices.astype(index), matrix.indptr.astype(np.int64)
+    path = written("none")
+    with h5py.File(path, "r+") as file:
+        put_sparse(file, "X", matrix, f"{kind}_matrix")
+    found = read(path, target="cell_type")
+    assert isinstance(found.x, SparseRows)
+    assert isinstance(found.rows(torch.tensor([3, 0])).x, SparseRows)
+    monkeypatch.setattr(_anndata, "_SPARSE_FROM", 100)
+    dense = read(path, target="cell_type")
+    assert type(dense.x) is torch.Tensor
+    assert torch.equal(found.x.to_dense(), dense.x)
+    assert (found.x.dtype, found.x.tolist()) == (dense.x.dtype, x.astype(of).tolist())
+    assert outline(found) == outline(dense)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+def test_entries_of_a_sparse_matrix_given_twice_and_in_any_order_add_up(written, monkeypatch, kind):
+    monkeypatch.setattr(_anndata, "_SPARSE_FROM", 0)
+    path = written("none")
+    parts = np.array([1, 2, 3, 4, 5], np.float32), np.array([2, 0, 2, 1, 1]), np.array([0, 3, 3, 3, 5])
+    make = sparse.csr_matrix if kind == "csr" else sparse.csc_matrix
+    shape = (4, 30) if kind == "csr" else (30, 4)
+    with h5py.File(path, "r+") as file:
+        del file["var"], file["obs"]
+        put_table(file, "var", [f"g{i}" for i in range(shape[1])])
+        put_table(file, "obs", [f"c{i}" for i in range(shape[0])])
+        put_sparse(file, "X", make(parts, shape=shape), f"{kind}_matrix")
+    found = read(path).x
+    assert isinstance(found, SparseRows)
+    assert torch.equal(found.to_dense(), torch.from_numpy(make(parts, shape=shape).toarray()))

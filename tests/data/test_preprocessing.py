@@ -9,8 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rightreasons.core import _sparse_rows
 from rightreasons.core._errors import DataError, InputError
-from rightreasons.data import Column, DataSet, Preprocessing, _preprocessing, sum_groups
+from rightreasons.core._sparse_rows import SparseRows
+from rightreasons.data import Column, DataSet, Preprocessing, sum_groups
 
 NAN = math.nan
 COLUMNS = (Column("age", "years"), Column("drink", "usual", levels=("beer", "wine", "none")), Column("flat"))
@@ -253,7 +255,7 @@ def test_blocks_of_columns_change_nothing(monkeypatch):
     options = {"impute": "median", "indicators": True}
     whole = Preprocessing.fit(table(x, columns), **options)
     expected = whole(table(x, columns)).x
-    monkeypatch.setattr(_preprocessing, "_AT_ONCE", 21)  # three columns at a time
+    monkeypatch.setattr(_sparse_rows, "AT_ONCE", 21)  # three columns at a time
     assert Preprocessing.fit(table(x, columns), **options) == whole
     assert torch.equal(whole(table(x, columns)).x, expected)
 
@@ -263,3 +265,53 @@ def test_a_text_is_no_list_of_indicators():
         InputError, match=r"indicators is a list of names; got the text 'flat'. Say \['flat'\]"
     ):
         Preprocessing.fit(table(), indicators="flat")
+
+
+def sparse(x):
+    """The table with what is not 0 stored."""
+    rows, places = x.ne(0).nonzero(as_tuple=True)
+    return SparseRows.of(rows, places.int(), x[rows, places], torch.zeros(x.shape[1], dtype=x.dtype), len(x))
+
+
+def counts(rows=40, columns=9):
+    x = torch.randint(1, 9, (rows, columns)).double() * (torch.rand(rows, columns) < 0.3)
+    x[:, 3] = 0.0
+    x[::7, 5] = NAN
+    x[:, 6] = torch.arange(1.0, rows + 1)  # stored in every row
+    return x
+
+
+@pytest.mark.parametrize("indicators", [False, True])
+@pytest.mark.parametrize("impute", ["mean", "median"])
+@pytest.mark.parametrize("standardise", ["all", "none"])
+def test_a_sparse_table_gets_the_same_numbers(monkeypatch, indicators, impute, standardise):
+    monkeypatch.setattr(_sparse_rows, "AT_ONCE", 120)  # three columns at a time
+    x, columns = counts(), tuple(Column(f"g{i}") for i in range(9))
+    options = {"indicators": indicators, "impute": impute, "standardise": standardise}
+    half = torch.randperm(40)[:20]
+    fitted = Preprocessing.fit(table(x, columns).rows(half), **options)
+    assert Preprocessing.fit(table(sparse(x), columns).rows(half), **options) == fitted
+    order = [8, 0, 1, 2, 3, 4, 5, 6, 7]  # columns of new data, one of them unknown
+    new = (*(columns[i] for i in order), Column("new"))
+    wide = torch.cat([x[:, order], torch.ones(40, 1)], 1)
+    found = fitted(table(sparse(wide), new))
+    assert isinstance(found.x, SparseRows)
+    assert len(found.x.entries) < found.x.numel()
+    assert found.feature_names == fitted(table(x, columns)).feature_names
+    assert torch.equal(found.x.to_dense(), fitted(table(x, columns)).x)
+
+
+def test_a_sparse_table_is_refused_alike():
+    columns = tuple(Column(f"g{i}") for i in range(9))
+    x = counts()
+    fitted = Preprocessing.fit(table(x, columns))
+    x[11, 2] = math.inf
+    for each in (x, sparse(x)):
+        with pytest.raises(DataError, match="Column 'g2' holds infinite values"):
+            fitted(table(each, columns))
+        with pytest.raises(DataError, match="Column 'g2' holds infinite values"):
+            Preprocessing.fit(table(each, columns))
+    x[11, 2] = 1e300
+    for each in (x, sparse(x)):
+        with pytest.raises(DataError, match="Column 'g2' in row 12 is too large for the model"):
+            fitted(table(each, columns))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rightreasons.core._errors import DataError
+from rightreasons.core._sparse_rows import SparseRows
 
 TEMPORARY = ".writing-"
 """How the name of a file or folder begins that is not finished; what a killed process leaves of them is worthless."""
@@ -108,7 +109,8 @@ def digest_of_tensors(values: Mapping[str, Tensor]) -> str:
     total = sha256()
     for name, value in sorted(values.items()):
         total.update(f"{name} {tuple(value.shape)} {value.dtype} ".encode())
-        total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        for part in value.parts if isinstance(value, SparseRows) else (value,):
+            total.update(part.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return f"sha256:{total.hexdigest()}"
 
 

@@ -10,6 +10,7 @@ from torch.autograd import forward_ad
 
 from rightreasons.core._checked import check_dense
 from rightreasons.core._errors import InputError, ShapeError
+from rightreasons.core._sparse_rows import SparseRows
 
 Inputs: TypeAlias = Tensor | tuple[Tensor, ...]
 
@@ -68,7 +69,9 @@ def _check_values(part: Tensor, integers_allowed: bool, what: str) -> None:
             f"{what} must be floating point to have gradients; got {part.dtype}. "
             "Convert with x.float(), or, for token ids, name the embedding layer: at='embedding'."
         )
-    finite = torch.isfinite(part)
+    finite = torch.isfinite(
+        torch.cat([part.entries, part.background]) if isinstance(part, SparseRows) else part
+    )
     if not bool(finite.all()):
         bad = int((~finite).sum())
         raise InputError(

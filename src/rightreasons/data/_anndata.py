@@ -15,6 +15,7 @@ import torch
 from rightreasons.core._closest import did_you_mean, repeats
 from rightreasons.core._errors import DataError
 from rightreasons.core._foreign import reading, require_room
+from rightreasons.core._sparse_rows import SparseRows
 from rightreasons.data._asked import Asked, extra
 from rightreasons.data._columns import exact_floats
 from rightreasons.data._dataset import Column, DataSet
@@ -24,13 +25,13 @@ _ADVICE = (
     "It may be cut short or damaged, or written by a version of anndata before 0.7: read it with anndata and write it "
     "again."
 )
-_AT_ONCE = 2**22  # entries of a compressed matrix
+_SPARSE_FROM = 2**24  # numbers of a matrix; a smaller one is dense at no great cost
 
 
 def read_anndata(path: Path, asked: Asked) -> DataSet:
     """Rows of the matrix with one column per gene; labels, groups and parts from columns of `obs`, ids its index.
 
-    Cost: the dense matrix, and the arrays that the file holds of a compressed one.
+    A large compressed matrix stays so. Cost: the arrays that the file holds of it, or the dense matrix.
     """
     h5py, pd = extra("h5py", "h5py"), extra("pandas", "pandas")
     with reading(path, "AnnData", _ADVICE), h5py.File(path, "r") as file:
@@ -47,7 +48,7 @@ def read_anndata(path: Path, asked: Asked) -> DataSet:
     about_rows: dict[str, Any] = {"ids": tuple(rows)} | names_of_rows(frame, path, asked)
     return DataSet(
         name=path.name.partition(".")[0],
-        x=torch.from_numpy(matrix),
+        x=matrix,
         columns=tuple(Column(gene) for gene in genes),
         description=f"{len(rows)} rows x {len(genes)} genes of {path.name}, {asked.layer or 'X'}.",
         source=path.name,
@@ -56,8 +57,8 @@ def read_anndata(path: Path, asked: Asked) -> DataSet:
     )
 
 
-def _matrix(file: Any, path: Path, layer: str | None, shape: tuple[int, int]) -> np.ndarray:
-    """X or a layer, dense, in single precision unless the values need double."""
+def _matrix(file: Any, path: Path, layer: str | None, shape: tuple[int, int]) -> torch.Tensor:
+    """X or a layer, in single precision unless the values need double."""
     if layer is None:
         if "X" not in file:
             raise DataError(f"{path} has no matrix X. Say which layer to use: layer={_known(file)}.")
@@ -76,11 +77,11 @@ def _matrix(file: Any, path: Path, layer: str | None, shape: tuple[int, int]) ->
     if values.dtype.kind not in "fiub":
         raise DataError(f"{what} must hold numbers; got {values.dtype}.")
     values = exact_floats(values, what)
-    return _dense(stored, values, shape, path) if compressed else values
+    return _compressed(stored, values, shape, path) if compressed else torch.from_numpy(values)
 
 
-def _dense(stored: Any, values: np.ndarray, shape: tuple[int, int], path: Path) -> np.ndarray:
-    """A matrix compressed by rows (csr) or by columns (csc), whose parts fit together."""
+def _compressed(stored: Any, values: np.ndarray, shape: tuple[int, int], path: Path) -> torch.Tensor:
+    """A matrix compressed by rows (csr) or by columns (csc), whose parts fit together; dense if that is not large."""
     kind = str(stored.attrs.get("encoding-type", stored.attrs.get("h5sparse_format", "csr")))
     if kind.removesuffix("_matrix") not in ("csr", "csc"):
         raise DataError(f"{path} has a matrix of the kind {kind!r}; known are csr_matrix and csc_matrix.")
@@ -90,15 +91,42 @@ def _dense(stored: Any, values: np.ndarray, shape: tuple[int, int], path: Path) 
     wrong = _misfit(values, indices, starts, outer, inner)
     if wrong:
         raise DataError(f"{path} has a {kind} whose parts do not fit together: {wrong}. {_ADVICE}")
-    require_room(shape[0] * shape[1] * values.itemsize, path, f"a matrix {shape}")
-    dense = np.zeros(shape, dtype=values.dtype)
-    flat, (across, down) = dense.reshape(-1), (inner, 1) if by_rows else (1, outer)
-    places = np.repeat(np.arange(outer), np.diff(starts.astype(np.int64))) if len(values) else starts[:0]
-    for start in range(0, len(values), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        where = places[part].astype(np.int64) * across + indices[part].astype(np.int64) * down
-        np.add.at(flat, where, values[part])  # entries given twice add up
-    return dense
+    found = _sparse(values, indices, starts, shape, by_rows)
+    if shape[0] * shape[1] >= _SPARSE_FROM and 2 * len(values) < shape[0] * shape[1]:
+        return found
+    require_room(found.numel() * values.itemsize, path, f"a matrix {shape}")
+    return found.to_dense()
+
+
+def _sparse(
+    values: np.ndarray, indices: np.ndarray, starts: np.ndarray, shape: tuple[int, int], by_rows: bool
+) -> SparseRows:
+    """The matrix by rows; entries given twice add up."""
+    begin, places = (
+        torch.from_numpy(starts.astype(np.int64, copy=False)),
+        torch.from_numpy(indices.astype(np.int32, copy=False)),
+    )
+    entries, background = (
+        torch.from_numpy(values),
+        torch.zeros(shape[1], dtype=torch.from_numpy(values).dtype),
+    )
+    if not by_rows:
+        columns = torch.arange(shape[1], dtype=torch.int32).repeat_interleave(begin.diff())
+        return _summed(SparseRows.of(places, columns, entries, background, shape[0]))
+    return _summed(SparseRows(begin, places, entries, background))
+
+
+def _summed(x: SparseRows) -> SparseRows:
+    """The same with each place once in a row."""
+    rising = x.places.diff() > 0
+    ends = x.starts[1:-1]
+    rising[ends[(ends > 0) & (ends < len(x.places))] - 1] = True
+    if bool(rising.all()):
+        return x
+    where, number = torch.unique(x.row_numbers.long() * x.shape[1] + x.places, return_inverse=True)
+    entries = torch.zeros(len(where), dtype=x.dtype).index_add(0, number, x.entries)
+    rows, places = where // x.shape[1], (where % x.shape[1]).to(torch.int32)
+    return SparseRows.of(rows, places, entries, x.background, len(x))
 
 
 def _misfit(values: np.ndarray, indices: np.ndarray, starts: np.ndarray, outer: int, inner: int) -> str:

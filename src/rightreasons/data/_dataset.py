@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rightreasons.core._closest import did_you_mean, repeats
 from rightreasons.core._errors import DataError, ShapeError
+from rightreasons.core._sparse_rows import SparseRows
 
 SURVIVAL = ("time", "event")
 """The `labels` of data whose outcome is the time until an event, and whether it was seen."""
@@ -39,7 +40,8 @@ class Column:
 class DataSet:
     """Rows of inputs and their labels, with what one must know to use and to cite them.
 
-    A table has one `Column` per feature, and missing values are NaN; images have none, and say the `bounds`
+    A table has one `Column` per feature, and missing values are NaN; of a large one that was stored sparse, x stays so
+    until rows are indexed. Images have none, and say the `bounds`
     of their pixels; sequences are (N, channels, length), texts (N, length) integers that count along `vocabulary`.
     Classification labels are integers, numbered along `classes`; other labels are floating, and all NaN where
     nothing is known. Several labels per row have names: `("time", "event")` for survival.
@@ -130,7 +132,8 @@ class DataSet:
             for each in _BY_ROW
             if getattr(self, each)
         }
-        return replace(self, x=self.x[index], y=self.y[index], **names)
+        x = self.x.rows(index) if isinstance(self.x, SparseRows) else self.x[index]
+        return replace(self, x=x, y=self.y[index], **names)
 
     @property
     def labelled(self) -> bool:

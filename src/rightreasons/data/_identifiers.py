@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from rightreasons.core._checked import checked
+from rightreasons.core._sparse_rows import columns_in_blocks
 from rightreasons.data._dataset import DataSet
 
 _NAMED = re.compile(r"(?i:(?:^|[\W_])(?:id|identifier))$|[a-z]I[dD]$")
@@ -30,10 +31,11 @@ def identifiers(data: DataSet) -> dict[str, Literal["id", "group", "unlike"]]:
     {'number': 'id', 'patient_id': 'group'}
     """
     found: dict[str, Literal["id", "group", "unlike"]] = {}
-    if len(data) < _FEWEST:
+    if len(data) < _FEWEST or not data.columns:
         return found
-    for i, column in enumerate(data.columns):
-        values = data.x[:, i].double()
+    columns = (each for _, block in columns_in_blocks(data.x) for each in block.unbind(1))
+    for column, values in zip(data.columns, columns, strict=True):
+        values = values.double()
         if not _whole(values):
             continue
         steps = values.sort().values.diff()

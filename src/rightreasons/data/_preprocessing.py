@@ -16,13 +16,13 @@ from torch import Tensor
 from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError, InputError
+from rightreasons.core._sparse_rows import AT_ONCE, SparseRows, columns_in_blocks
 from rightreasons.data._dataset import Column, DataSet
 
 _IMPUTE = ("mean", "median")
 _STANDARDISE = ("all", "numbers", "none")
 _UNSEEN = ("refuse", "zero")
 _VERSION = 1
-_AT_ONCE = 2**22  # numbers of a table that are in double precision at the same time
 _WHOLE = 2**24  # whole numbers above are rounded in single precision
 
 
@@ -119,9 +119,10 @@ class Preprocessing:
             _require_column(name, place)
         how = _How(impute, standardise, named, indicators is True)
         numbers = [i for i, column in enumerate(training.columns) if not column.levels]
-        fitted = {
-            i: each for block in _blocks(numbers, len(training)) for i, each in how.numbers(training, block)
-        }
+        fitted: dict[int, FittedColumn] = {}
+        for block, values in columns_in_blocks(training.x, numbers):
+            found = how.numbers(values, [training.columns[i] for i in block])
+            fitted.update(zip(block, found, strict=True))
         for i, column in enumerate(training.columns):
             if column.levels:
                 fitted[i] = how.category(_checked(training.x[:, i], column), column)
@@ -150,12 +151,22 @@ class Preprocessing:
         where = [_require_column(fitted.name, place) for fitted in self.columns]
         for fitted, position in zip(self.columns, where, strict=True):
             _require_kind(data.columns[position], fitted)
-        starts = list(accumulate((len(fitted.centre) for fitted in self.columns), initial=0))
+        if isinstance(data.x, SparseRows) and not any(fitted.levels for fitted in self.columns):
+            x = self._sparse(data.x.columns(where))
+        else:
+            x = self._dense(data, where, unseen)
+        return replace(data, x=x, columns=self._features)
+
+    def _dense(self, data: DataSet, where: list[int], unseen: str) -> Float[Tensor, "N f"]:
+        """Every feature of every row; column k was learned about column where[k] of the data."""
+        starts = self._starts
         x = torch.empty(len(data), starts[-1], dtype=torch.float32, device=data.x.device)
         numbers = [k for k, fitted in enumerate(self.columns) if not fitted.levels]
-        for block in _blocks(numbers, len(data)):
+        number_of = {where[k]: k for k in numbers}
+        for positions, found in columns_in_blocks(data.x, [*number_of]):
+            block = [number_of[position] for position in positions]
             columns, first = [self.columns[k] for k in block], [starts[k] for k in block]
-            values = _numbers(data, [where[k] for k in block])
+            values = _numbers(found, columns)
             missing = values.isnan()
             filled = torch.where(missing, values.new_tensor([each.fill for each in columns]), values)
             scaled = _standard(filled, columns, 0).float()
@@ -170,7 +181,52 @@ class Preprocessing:
                 values = _translated(data, where[k], fitted, unseen)
                 for i, feature in enumerate(_expand(values, fitted).unbind(1)):
                     x[:, starts[k] + i] = _standard(feature[:, None], [fitted], i)[:, 0]
-        return replace(data, x=x, columns=self._features)
+        return x
+
+    def _sparse(self, x: SparseRows) -> SparseRows:
+        """The same if all are numbers, column k learned about column k: entries and background are scaled."""
+        for i in x.places[x.entries.isinf()][:1].tolist():
+            _numbers(x[:, [i]], self.columns[i : i + 1])
+        about = [(each.fill, each.centre[0], each.scale[0]) for each in self.columns]
+        fill, centre, scale = torch.tensor(about, dtype=torch.float64).unbind(1)
+
+        def scaled(values: Tensor, of: Tensor) -> Tensor:
+            filled = torch.where(values.isnan(), fill[of], values.double())
+            return ((filled - centre[of]) / scale[of]).float()
+
+        parts = zip(x.entries.split(AT_ONCE), x.places.split(AT_ONCE), strict=True)
+        feature = torch.tensor(self._starts[:-1], dtype=x.places.dtype)
+        background = torch.empty(self._starts[-1])
+        background[feature] = scaled(x.background, torch.arange(len(feature)))
+        found = self._marked(x, feature[x.places], torch.cat([scaled(*part) for part in parts]), background)
+        wrong = [found.places[~found.entries.isfinite()], (~background.isfinite()).nonzero().flatten()]
+        for i in torch.cat(wrong)[:1].tolist():
+            _require_single(found[:, [i]], self._features[i : i + 1])
+        return found
+
+    def _marked(self, x: SparseRows, places: Tensor, scaled: Tensor, background: Tensor) -> SparseRows:
+        """These scaled entries of x, with those of the features that say which values were missing."""
+        marked = [k for k, each in enumerate(self.columns) if each.indicator]
+        if not marked:
+            return SparseRows(x.starts, places, scaled, background)
+        columns = [self.columns[k] for k in marked]
+        there, gone = _standard(torch.tensor([[0.0], [1.0]], dtype=torch.float64), columns, 1).float()
+        background[[self._starts[k] + 1 for k in marked]] = there
+        said = torch.full((len(self.columns),), torch.nan)
+        said[marked] = gone
+        missing = x.entries.isnan() & ~said[x.places].isnan()
+        return SparseRows.of(
+            torch.cat([x.row_numbers, x.row_numbers[missing]]),
+            torch.cat([places, places[missing] + 1]),
+            torch.cat([scaled, said[x.places[missing]]]),
+            background,
+            len(x),
+        )
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The first feature of each column, and how many there are."""
+        return list(accumulate((len(each.centre) for each in self.columns), initial=0))
 
     @cached_property
     def _features(self) -> tuple[Column, ...]:
@@ -220,10 +276,9 @@ class _How:
     named: frozenset[str]
     where_missing: bool
 
-    def numbers(self, training: DataSet, block: list[int]) -> Iterator[tuple[int, FittedColumn]]:
-        """Position and what was learned of each of some columns of numbers."""
-        values = _numbers(training, block)
-        columns = [training.columns[i] for i in block]
+    def numbers(self, values: Tensor, columns: list[Column]) -> Iterator[FittedColumn]:
+        """What was learned of each of some columns of numbers."""
+        values = _numbers(values, columns)
         missing = values.isnan()
         for i in missing.all(0).nonzero().flatten()[:1].tolist():
             raise _empty(columns[i], len(values))
@@ -249,7 +304,7 @@ class _How:
         for i, (column, at) in enumerate(zip(columns, fill.tolist(), strict=True)):
             indicator = (gaps[i] and self.where_missing) or column.name in self.named
             of, by = (tuple(each[: 1 + indicator]) for each in (centres[i], scales[i]))
-            yield block[i], FittedColumn(column.name, column.description, (), at, indicator, of, by)
+            yield FittedColumn(column.name, column.description, (), at, indicator, of, by)
 
     def category(self, values: Tensor, column: Column) -> FittedColumn:
         """What was learned of a column of categories."""
@@ -272,22 +327,13 @@ def _empty(column: Column, rows: int) -> DataError:
     )
 
 
-def _blocks(positions: list[int], rows: int) -> Iterator[list[int]]:
-    """Some columns at a time, so that what is in double precision stays small."""
-    size = max(1, _AT_ONCE // max(1, rows))
-    for start in range(0, len(positions), size):
-        yield positions[start : start + size]
-
-
-def _numbers(data: DataSet, block: list[int]) -> Float[Tensor, "N c"]:
+def _numbers(values: Tensor, columns: Sequence[Column | FittedColumn]) -> Float[Tensor, "N c"]:
     """Columns of numbers in double precision."""
-    values = data.x[:, block].to(torch.float64)
     for i in values.isinf().any(0).nonzero().flatten()[:1].tolist():
         raise DataError(
-            f"Column {data.columns[block[i]].name!r} holds infinite values: no mean and no scale exist. Use NaN for "
-            "missing values."
+            f"Column {columns[i].name!r} holds infinite values: no mean and no scale exist. Use NaN for missing values."
         )
-    return values
+    return values.to(torch.float64)
 
 
 def _moments(features: Float[Tensor, "N f"]) -> tuple[Float[Tensor, " f"], Float[Tensor, " f"]]:

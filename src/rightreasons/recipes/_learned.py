@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rightreasons import data, priors
 from rightreasons.core._errors import DataError, InputError, RecipeError
+from rightreasons.core._sparse_rows import columns_in_blocks
 from rightreasons.data._csv import csv_frame
 from rightreasons.priors import LearnedPrior, MetaFeatures
 from rightreasons.priors._names import like
@@ -152,11 +153,15 @@ class Learned(Belief):
 
 def _statistics(rows: data.DataSet) -> Mapping[Statistic, Float[Tensor, " columns"]]:
     """NaN where there is none: mean and spread of categories, and of columns without a value."""
-    x = rows.x.double().clone()
-    missing = x.isnan().double().mean(0)
-    x[:, [bool(column.levels) for column in rows.columns]] = torch.nan
-    mean = x.nanmean(0)
-    return {"mean": mean, "sd": (x - mean).square().nanmean(0).sqrt(), "missing": missing}
+    found = []
+    for block, values in columns_in_blocks(rows.x):
+        x = values.double()
+        missing = x.isnan().double().mean(0)
+        x[:, [bool(rows.columns[i].levels) for i in block]] = torch.nan
+        mean = x.nanmean(0)
+        found.append(torch.stack([mean, (x - mean).square().nanmean(0).sqrt(), missing]))
+    mean, sd, missing = torch.cat(found, 1)
+    return {"mean": mean, "sd": sd, "missing": missing}
 
 
 def _table(path: Any) -> Any:

@@ -13,7 +13,7 @@ from rightreasons import data, tasks
 from rightreasons.recipes import Recipe
 from rightreasons.runs import _material as material
 from rightreasons.runs._files import RunDirectory, npz, to_json
-from rightreasons.runs._fit import arm_of, judge, outputs_of, saved_model
+from rightreasons.runs._fit import arm_of, outputs_of, saved_model
 from rightreasons.runs._maps import explained, unexplained
 from rightreasons.runs._material import class_weights
 from rightreasons.runs._plan import Fit, seed_of
@@ -23,6 +23,7 @@ from rightreasons.runs._terms import attribution_of
 from rightreasons.runs._ways import way_of
 
 _KINDS: tuple[Literal["gaussian", "salt_and_pepper"], ...] = ("gaussian", "salt_and_pepper")
+_NOISY_AT_ONCE = 512  # rows; torch draws 16 numbers at once, so these are the draws of all rows together
 _FORM = 3
 """Raised whenever other things are measured or kept: older results are then measured anew."""
 
@@ -97,6 +98,10 @@ def _under_noise(
     for kind in _KINDS:
         for level in getattr(recipe.noise, kind):
             generator = torch.Generator().manual_seed(seed_of(recipe.seed, "noise", kind, fit.split))
-            x = data.corrupt(test.x, kind, level, bounds=test.bounds or (0.0, 1.0), generator=generator)
-            found.setdefault(kind, []).append({"level": level, **judge(model, task, x, test.y)})
+            noisy = (
+                data.corrupt(rows, kind, level, bounds=test.bounds or (0.0, 1.0), generator=generator)
+                for rows in (test.x[i : i + _NOISY_AT_ONCE] for i in range(0, len(test), _NOISY_AT_ONCE))
+            )
+            outputs = torch.cat([outputs_of(model, x) for x in noisy])
+            found.setdefault(kind, []).append({"level": level, **task.metrics(outputs, test.y)})
     return found

@@ -194,7 +194,7 @@ class Work:
     def maps(self, piece: int) -> tuple[Rows, data.DataSet]:
         """The arrays of a piece, and its rows."""
         rows = self.pieces.take(piece)
-        x = _as_weights(rows.x, self.model).to(self.device)
+        x = _as_weights(rows.x.to_dense(), self.model).to(self.device)
         outputs = self._outputs(x)
         target = self._target(rows, outputs)
         explanation = self._explanation(x, target, piece)

@@ -63,11 +63,6 @@ def arm_of(recipe: Recipe, name: str) -> Arm:
     return next(arm for arm in recipe.arms if arm.name == name)
 
 
-def judge(model: nn.Module, task: tasks.Task, x: Tensor, y: Tensor) -> dict[str, float]:
-    """The task's metrics on these rows, in eval mode."""
-    return task.metrics(outputs_of(model, x), y)
-
-
 def is_flat(outputs: Tensor, y: Tensor, task: tasks.Task) -> bool:
     """Whether a network says nearly the same of every row, as one that a penalty has shrunk to nothing does.
 
@@ -88,7 +83,7 @@ def is_flat(outputs: Tensor, y: Tensor, task: tasks.Task) -> bool:
 def outputs_of(model: nn.Module, x: Tensor) -> Tensor:
     """Outputs in eval mode, in pieces of bounded memory."""
     model.eval()
-    return torch.cat([model(rows) for rows in x.split(ROWS_AT_ONCE)])
+    return torch.cat([model(x[i : i + ROWS_AT_ONCE]) for i in range(0, len(x), ROWS_AT_ONCE)])
 
 
 def to_safetensors(model: nn.Module) -> bytes:

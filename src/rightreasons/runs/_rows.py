@@ -46,9 +46,16 @@ def digests_of(rows: data.DataSet) -> np.ndarray:
 
     Cost: a hash of each row.
     """
-    columns = [each.reshape(len(rows), -1) for each in (rows.x, rows.y.double())]
-    raw = [(each + 0).contiguous().numpy().view(np.uint8) for each in columns]  # -0. becomes 0.
-    hashes = [blake2b(x.tobytes() + y.tobytes(), digest_size=8).digest() for x, y in zip(*raw, strict=True)]
+    hashes = []
+    for start in range(0, len(rows), _HASHED_AT_ONCE):
+        some = slice(start, start + _HASHED_AT_ONCE)
+        columns = [
+            each[some].flatten(1) if each.ndim > 1 else each[some, None] for each in (rows.x, rows.y.double())
+        ]
+        raw = [(each + 0).contiguous().numpy().view(np.uint8) for each in columns]  # -0. becomes 0.
+        hashes += [
+            blake2b(x.tobytes() + y.tobytes(), digest_size=8).digest() for x, y in zip(*raw, strict=True)
+        ]
     return np.frombuffer(b"".join(hashes), dtype="<u8").astype(np.uint64)
 
 
@@ -82,6 +89,7 @@ def masks_of(recipe: Recipe, asked: Guidance) -> Tensor:
     return _masks(where, str(recipe.path_of(asked.masks)), asked.outside, asked.of)
 
 
+_HASHED_AT_ONCE = 512  # rows
 _SPLITTING = {"splits", "train", "validation", "test", "stratify", "preprocessing"}
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rightreasons import models, tasks, training
 from rightreasons.core._errors import DivergedError, RecipeError
 from rightreasons.core._inputs import Inputs
+from rightreasons.core._sparse_rows import SparseRows
 from rightreasons.data import DataSet
 from rightreasons.models import Trees
 from rightreasons.recipes import Arm, Recipe
@@ -192,6 +193,8 @@ class _Peer:
                 f"the peer {self.peer.name!r} is for tables, and rows of these data are of shape {tuple(x.shape[1:])} "
                 "or words. Leave it out."
             )
+        if isinstance(x, SparseRows):
+            x.require_room()
         for weight in self.weights:
             made = self._made(weight)
             if not self.explains:
