@@ -250,6 +250,7 @@ def test_a_large_compressed_matrix_stays_so(written, monkeypatch, kind, index, o
 @pytest.mark.parametrize("kind", ["csr", "csc"])
 def test_entries_of_a_sparse_matrix_given_twice_and_in_any_order_add_up(written, monkeypatch, kind):
     monkeypatch.setattr(_anndata, "_SPARSE_FROM", 0)
+    monkeypatch.setattr(_anndata, "_ROWS_AT_ONCE", 2)
     path = written("none")
     parts = np.array([1, 2, 3, 4, 5], np.float32), np.array([2, 0, 2, 1, 1]), np.array([0, 3, 3, 3, 5])
     make = sparse.csr_matrix if kind == "csr" else sparse.csc_matrix

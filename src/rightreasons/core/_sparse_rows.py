@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_map_only
 
 from rightreasons.core._errors import InputError
 
-AT_ONCE = 2**22
+AT_ONCE = 2**20
 """Numbers of a table that are in double precision, or dense, at the same time."""
 _ROWS_AT_ONCE = 1024
 _aten = torch.ops.aten

@@ -25,6 +25,7 @@ _ADVICE = (
     "It may be cut short or damaged, or written by a version of anndata before 0.7: read it with anndata and write it "
     "again."
 )
+_ROWS_AT_ONCE = 256  # whose entries are put in order together
 _SPARSE_FROM = 2**24  # numbers of a matrix; a smaller one is dense at no great cost
 
 
@@ -123,10 +124,14 @@ def _summed(x: SparseRows) -> SparseRows:
     rising[ends[(ends > 0) & (ends < len(x.places))] - 1] = True
     if bool(rising.all()):
         return x
-    where, number = torch.unique(x.row_numbers.long() * x.shape[1] + x.places, return_inverse=True)
-    entries = torch.zeros(len(where), dtype=x.dtype).index_add(0, number, x.entries)
-    rows, places = where // x.shape[1], (where % x.shape[1]).to(torch.int32)
-    return SparseRows.of(rows, places, entries, x.background, len(x))
+    counts, places, entries = [torch.zeros(1, dtype=torch.int64)], [], []
+    for rows in torch.arange(len(x)).split(_ROWS_AT_ONCE):
+        some = x.rows(rows)
+        where, number = torch.unique(some.row_numbers.long() * x.shape[1] + some.places, return_inverse=True)
+        counts.append(torch.bincount(where // x.shape[1], minlength=len(some)))
+        places.append((where % x.shape[1]).to(torch.int32))
+        entries.append(torch.zeros(len(where), dtype=x.dtype).index_add(0, number, some.entries))
+    return SparseRows(torch.cat(counts).cumsum(0), torch.cat(places), torch.cat(entries), x.background)
 
 
 def _misfit(values: np.ndarray, indices: np.ndarray, starts: np.ndarray, outer: int, inner: int) -> str:
