@@ -235,6 +235,12 @@ def columns_in_blocks(
         yield block, found
 
 
+def each_column(x: Tensor) -> Iterator[Shaped[Tensor, " N"]]:
+    """The columns of a table, dense, one after the other."""
+    for _, values in columns_in_blocks(x):
+        yield from values.unbind(1)
+
+
 def _starts(counts: Tensor) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 

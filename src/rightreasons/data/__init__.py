@@ -13,13 +13,14 @@ from rightreasons.data._asked import ColumnsError, NotNumbersError
 from rightreasons.data._dataset import SURVIVAL, Column, DataSet
 from rightreasons.data._drug_response import Alterations
 from rightreasons.data._fetch import data_folder
+from rightreasons.data._fitted_column import FittedColumn
 from rightreasons.data._gene_knowledge import gene_annotation, reactome, read_gmt
 from rightreasons.data._identifiers import identifiers
 from rightreasons.data._images import corrupt, rescale
 from rightreasons.data._masks import read_masks
 from rightreasons.data._outline import outline
 from rightreasons.data._predefined import predefined
-from rightreasons.data._preprocessing import FittedColumn, Preprocessing
+from rightreasons.data._preprocessing import Preprocessing
 from rightreasons.data._read import options, read
 from rightreasons.data._registry import (
     alterations,

@@ -11,7 +11,7 @@ import numpy as np
 from rightreasons.core._errors import DataError
 from rightreasons.data._asked import Asked, NotNumbersError, extra
 from rightreasons.data._dataset import Column
-from rightreasons.data._preprocessing import FittedColumn
+from rightreasons.data._fitted_column import FittedColumn
 
 MOST_LEVELS = 50
 EXACT = 2**53

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from rightreasons.core._checked import checked
-from rightreasons.core._sparse_rows import columns_in_blocks
+from rightreasons.core._sparse_rows import each_column
 from rightreasons.data._dataset import DataSet
 
 _NAMED = re.compile(r"(?i:(?:^|[\W_])(?:id|identifier))$|[a-z]I[dD]$")
@@ -33,8 +33,7 @@ def identifiers(data: DataSet) -> dict[str, Literal["id", "group", "unlike"]]:
     found: dict[str, Literal["id", "group", "unlike"]] = {}
     if len(data) < _FEWEST or not data.columns:
         return found
-    columns = (each for _, block in columns_in_blocks(data.x) for each in block.unbind(1))
-    for column, values in zip(data.columns, columns, strict=True):
+    for column, values in zip(data.columns, each_column(data.x), strict=True):
         values = values.double()
         if not _whole(values):
             continue

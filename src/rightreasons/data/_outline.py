@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from rightreasons.core._checked import checked
-from rightreasons.core._sparse_rows import columns_in_blocks
+from rightreasons.core._sparse_rows import each_column
 from rightreasons.data._dataset import SURVIVAL, DataSet
 from rightreasons.data._identifiers import identifiers
 from rightreasons.data._misspelt import misspelt
@@ -46,10 +46,7 @@ def outline(data: DataSet) -> str:
         )
     width = max((len(name) for name in data.feature_names), default=0)
     names = identifiers(data)
-    columns = (
-        (each for _, block in columns_in_blocks(data.x) for each in block.unbind(1)) if data.columns else ()
-    )
-    for column, values in zip(data.columns, columns, strict=True):
+    for column, values in zip(data.columns, each_column(data.x) if data.columns else (), strict=True):
         missing = int(values.isnan().sum())
         absent = f", {missing:,} missing ({_share(missing, data)})" if missing else ""
         lines.append(

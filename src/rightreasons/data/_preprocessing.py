@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
-from math import isfinite
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,44 +16,19 @@ from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.core._sparse_rows import AT_ONCE, SparseRows, columns_in_blocks
 from rightreasons.data._dataset import Column, DataSet
+from rightreasons.data._fitted_column import (
+    FittedColumn,
+    numbers_of,
+    read_column,
+    require_single,
+    standardised,
+)
 
 _IMPUTE = ("mean", "median")
 _STANDARDISE = ("all", "numbers", "none")
 _UNSEEN = ("refuse", "zero")
 _VERSION = 1
 _WHOLE = 2**24  # whole numbers above are rounded in single precision
-
-
-@dataclass(frozen=True)
-class FittedColumn:
-    """What was learned about one original column.
-
-    Args:
-        name: the column.
-        description: what it holds.
-        levels: its categories, in the order of its one-hot features; empty for a number.
-        fill: what replaces a missing number, in the column's units; 0 for categories (all zero).
-        indicator: whether a last feature says that the value was missing.
-        centre: what is subtracted from each feature.
-        scale: what each feature is then divided by.
-    """
-
-    name: str
-    description: str
-    levels: tuple[str, ...]
-    fill: float
-    indicator: bool
-    centre: tuple[float, ...]
-    scale: tuple[float, ...]
-
-    def features(self) -> Iterator[Column]:
-        """Columns of the features made from this one, which remember where they come from."""
-        if not self.levels:
-            yield Column(self.name, self.description)
-        for level in self.levels:
-            yield Column(f"{self.name}={level}", f"{self.description}: {level}", source=self.name)
-        if self.indicator:
-            yield Column(f"{self.name} is missing", f"{self.description}: missing", source=self.name)
 
 
 @checked
@@ -166,27 +139,27 @@ class Preprocessing:
         for positions, found in columns_in_blocks(data.x, [*number_of]):
             block = [number_of[position] for position in positions]
             columns, first = [self.columns[k] for k in block], [starts[k] for k in block]
-            values = _numbers(found, columns)
+            values = numbers_of(found, columns)
             missing = values.isnan()
             filled = torch.where(missing, values.new_tensor([each.fill for each in columns]), values)
-            scaled = _standard(filled, columns, 0).float()
-            _require_single(scaled, columns)
+            scaled = standardised(filled, columns, 0).float()
+            require_single(scaled, columns)
             x[:, first] = scaled
             marked = [i for i, each in enumerate(columns) if each.indicator]
-            x[:, [first[i] + 1 for i in marked]] = _standard(
+            x[:, [first[i] + 1 for i in marked]] = standardised(
                 missing[:, marked].double(), [columns[i] for i in marked], 1
             ).float()
         for k, fitted in enumerate(self.columns):
             if fitted.levels:
                 values = _translated(data, where[k], fitted, unseen)
                 for i, feature in enumerate(_expand(values, fitted).unbind(1)):
-                    x[:, starts[k] + i] = _standard(feature[:, None], [fitted], i)[:, 0]
+                    x[:, starts[k] + i] = standardised(feature[:, None], [fitted], i)[:, 0]
         return x
 
     def _sparse(self, x: SparseRows) -> SparseRows:
         """The same if all are numbers, column k learned about column k: entries and background are scaled."""
         for i in x.places[x.entries.isinf()][:1].tolist():
-            _numbers(x[:, [i]], self.columns[i : i + 1])
+            numbers_of(x[:, [i]], self.columns[i : i + 1])
         about = [(each.fill, each.centre[0], each.scale[0]) for each in self.columns]
         fill, centre, scale = torch.tensor(about, dtype=torch.float64).unbind(1)
 
@@ -201,7 +174,7 @@ class Preprocessing:
         found = self._marked(x, feature[x.places], torch.cat([scaled(*part) for part in parts]), background)
         wrong = [found.places[~found.entries.isfinite()], (~background.isfinite()).nonzero().flatten()]
         for i in torch.cat(wrong)[:1].tolist():
-            _require_single(found[:, [i]], self._features[i : i + 1])
+            require_single(found[:, [i]], self._features[i : i + 1])
         return found
 
     def _marked(self, x: SparseRows, places: Tensor, scaled: Tensor, background: Tensor) -> SparseRows:
@@ -210,7 +183,7 @@ class Preprocessing:
         if not marked:
             return SparseRows(x.starts, places, scaled, background)
         columns = [self.columns[k] for k in marked]
-        there, gone = _standard(torch.tensor([[0.0], [1.0]], dtype=torch.float64), columns, 1).float()
+        there, gone = standardised(torch.tensor([[0.0], [1.0]], dtype=torch.float64), columns, 1).float()
         background[[self._starts[k] + 1 for k in marked]] = there
         said = torch.full((len(self.columns),), torch.nan)
         said[marked] = gone
@@ -244,7 +217,7 @@ class Preprocessing:
         """
         try:
             content = json.loads(text)
-            version, columns = content["version"], tuple(_read(each) for each in content["columns"])
+            version, columns = content["version"], tuple(read_column(each) for each in content["columns"])
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(
                 f"This is not a saved preprocessing: {error}. It must be what Preprocessing.to_json() wrote."
@@ -255,16 +228,6 @@ class Preprocessing:
                 "its numbers may mean something else. Install that release, or fit again."
             )
         return cls(columns)
-
-
-def _read(saved: dict[str, Any]) -> FittedColumn:
-    numbers = {name: tuple(float(each) for each in saved[name]) for name in ("centre", "scale")}
-    column = FittedColumn(**{**saved, **numbers, "levels": tuple(map(str, saved["levels"]))})
-    if not all(map(isfinite, (float(column.fill), *column.centre, *column.scale))) or 0 in column.scale:
-        raise ValueError(f"the numbers of column {column.name!r} must be finite, and no scale 0")
-    if not len(column.centre) == len(column.scale) == len(list(column.features())):
-        raise ValueError(f"column {column.name!r} needs one centre and one scale per feature")
-    return column
 
 
 @dataclass(frozen=True)
@@ -278,7 +241,7 @@ class _How:
 
     def numbers(self, values: Tensor, columns: list[Column]) -> Iterator[FittedColumn]:
         """What was learned of each of some columns of numbers."""
-        values = _numbers(values, columns)
+        values = numbers_of(values, columns)
         missing = values.isnan()
         for i in missing.all(0).nonzero().flatten()[:1].tolist():
             raise _empty(columns[i], len(values))
@@ -293,7 +256,7 @@ class _How:
                 "spread is beyond double precision. Give it in larger units, or as logarithms."
             )
         if self.standardise == "none":
-            _require_single(filled.float(), columns)
+            require_single(filled.float(), columns)
             _require_different(values, columns)
             centre, scale = torch.zeros_like(centre), torch.ones_like(scale)
         share, spread = torch.zeros_like(centre), torch.ones_like(scale)
@@ -327,30 +290,12 @@ def _empty(column: Column, rows: int) -> DataError:
     )
 
 
-def _numbers(values: Tensor, columns: Sequence[Column | FittedColumn]) -> Float[Tensor, "N c"]:
-    """Columns of numbers in double precision."""
-    for i in values.isinf().any(0).nonzero().flatten()[:1].tolist():
-        raise DataError(
-            f"Column {columns[i].name!r} holds infinite values: no mean and no scale exist. Use NaN for missing values."
-        )
-    return values.to(torch.float64)
-
-
 def _moments(features: Float[Tensor, "N f"]) -> tuple[Float[Tensor, " f"], Float[Tensor, " f"]]:
     """Mean and standard deviation of each feature; the value itself and 1 for a constant one."""
     constant = features.amin(0) == features.amax(0)
     centre = torch.where(constant, features[0], features.mean(0))
     scale = torch.where(constant, 1.0, features.std(0, correction=0))
     return centre, scale
-
-
-def _standard(
-    features: Float[Tensor, "N f"], columns: Sequence[FittedColumn], which: int
-) -> Float[Tensor, "N f"]:
-    """One feature of each of these columns, scaled."""
-    centre = features.new_tensor([each.centre[which] for each in columns])
-    scale = features.new_tensor([each.scale[which] for each in columns])
-    return (features - centre) / scale
 
 
 def _expand(values: Float[Tensor, " N"], fitted: FittedColumn) -> Float[Tensor, "N f"]:
@@ -399,16 +344,6 @@ def _require_kind(column: Column, fitted: FittedColumn) -> None:
         raise DataError(
             f"Column {fitted.name!r} held {kinds[0]} in training and holds {kinds[1]} now: the model "
             "cannot read it. Declare it as it was."
-        )
-
-
-def _require_single(x: Tensor, columns: Sequence[Column | FittedColumn]) -> None:
-    """Refuse what is beyond single precision."""
-    for i in (~x.isfinite()).any(0).nonzero().flatten()[:1].tolist():
-        row = int((~x[:, i].isfinite()).nonzero()[0])
-        raise DataError(
-            f"Column {columns[i].name!r} in row {row + 1} is too large for the model, which computes in single "
-            "precision: it is more than 1e38, or so many standard deviations from the training rows. Correct it."
         )
 
 
