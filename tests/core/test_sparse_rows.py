@@ -139,7 +139,7 @@ def test_references_may_be_sparse(dense, sparse, options):
         )
         for references in (dense, sparse)
     ]
-    assert torch.allclose(maps[0].maps, maps[1].maps, atol=1e-12)
+    torch.testing.assert_close(maps[0].maps, maps[1].maps, atol=1e-12, rtol=1e-12)
 
 
 def test_explained_rows_may_be_sparse(dense, sparse):
@@ -152,4 +152,4 @@ def test_explained_rows_may_be_sparse(dense, sparse):
         rr.LRP(),
     ):
         found = [method(model, x, generator=torch.Generator().manual_seed(0)) for x in (dense, sparse)]
-        assert torch.allclose(found[0], found[1], atol=1e-12)
+        torch.testing.assert_close(found[0], found[1], atol=1e-12, rtol=1e-12)

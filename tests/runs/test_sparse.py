@@ -1,6 +1,7 @@
 """A recipe on a matrix that is compressed in its file: never dense as a whole, and the same numbers as if it were."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +87,7 @@ def used(run, folder):
     cells = network.read(folder / "cells.h5ad")
     store = folder / f"{run.path.name}.zarr"
     runs.explain(runs.Job(str(run.path), str(folder / "cells.h5ad"), rows=10), store)
+    stored: Any = zarr.open_group(store, mode="r")
     attacked = audit.robustness_of_run(network, eps=0.1, attack="top-k", rows=3, steps=2)
     files = sorted(each for each in run.path.rglob("*") if each.suffix in (".npz", ".safetensors"))
     found = {
@@ -99,7 +101,7 @@ def used(run, folder):
         "predicted": network.outputs(cells.x),
         "evaluated": list(network.evaluate(cells).values()),
         "seen": network.seen(cells),
-        "streamed": zarr.open_group(store, mode="r")["maps"][:],
+        "streamed": stored["maps"][:],
         "attacked": attacked.found.adversarial,
     }
     for file in files:
