@@ -310,9 +310,11 @@ def test_modules_in_plain_lists_are_part_of_it_and_long_lists_are_passed_over() 
             return self.parts[1][0](self.parts[0](x))
 
     model, x = Plain(), torch.randn(3, 2)
+    vars(model)["places"] = {str(i): i for i in range(5000)}
     view = Views().module(model)
     assert torch.equal(view(x), model.parts[0](x))
     assert view.words is model.words
+    assert view.places is model.places
     assert view.parts[0].weight is model.parts[0].weight
 
 

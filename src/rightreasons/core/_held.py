@@ -68,7 +68,7 @@ class Substitution(ABC):
             if isinstance(value, Tensor):
                 return self.tensor(value)
             way = _way(kind) if self.objects else None
-        if way is None or (kind is tuple and all(type(item) in PLAIN for item in value)):
+        if way is None or (kind is tuple and len(value) < _MANY and all(type(item) in PLAIN for item in value)):
             return value
         if id(value) not in self._known:
             self._known[id(value)] = value, value  # what contains itself
@@ -77,10 +77,10 @@ class Substitution(ABC):
 
     def _holder(self, value: Any) -> Any:
         """For containers that can be changed and instances of classes, which may hold themselves: made, then filled."""
-        content = _content(value)
-        if len(content) > _MANY and type(content[0][-1]) in PLAIN:
+        base = _base(type(value))
+        if self._passed_over(value, base):
             return value
-        before = attributes(value)
+        content, before = _content(value, base), attributes(value)
         if not (content or before) or len(self._known) > _MOST or self._depth > _DEEPEST:
             return value
         new = _blank(value)
@@ -98,13 +98,22 @@ class Substitution(ABC):
             return value
         for name, item in after.items():
             object.__setattr__(new, name, item)
-        fill = _FILLED[_base(type(value))]
+        fill = _FILLED[base]
         for entry in filled:
             fill(new, *entry)
         return new
 
+    def _passed_over(self, value: Any, base: Any) -> bool:
+        """Whether it is a long container whose first value leads to nothing."""
+        if not hasattr(base, "__len__") or base.__len__(value) <= _MANY:
+            return False
+        first = next(iter(dict.values(value) if issubclass(base, dict) else base.__iter__(value)))
+        return self.of(first) is first
+
     def _fixed(self, value: Any) -> Any:
         base: Any = tuple if isinstance(value, tuple) else frozenset
+        if self._passed_over(value, base):
+            return value
         items, before = list(base.__iter__(value)), attributes(value)
         copied, after = list(map(self.of, items)), {name: self.of(item) for name, item in before.items()}
         if not (differ(copied, items) or differ(after.values(), before.values())):
@@ -243,16 +252,15 @@ def _blank(value: Any) -> Any:
     return new
 
 
-def _content(value: Any) -> list[tuple[Any, ...]]:
-    if isinstance(value, dict):
+def _content(value: Any, base: Any) -> list[tuple[Any, ...]]:
+    if issubclass(base, dict):
         return list(dict.items(value))
-    base = _base(type(value))
     return [(item,) for item in base.__iter__(value)] if base in (list, deque, set) else []
 
 
 def attributes(value: Any) -> dict[str, Any]:
     """What an object has in its dictionary and in slots."""
-    return {**_in_slots(value), **_in_dictionary(value)}
+    return {**slots(value), **_in_dictionary(value)}
 
 
 def _in_dictionary(value: Any) -> dict[str, Any]:
@@ -263,21 +271,25 @@ def _in_dictionary(value: Any) -> dict[str, Any]:
     return dict(found) if isinstance(found, dict) else {}
 
 
-def _in_slots(value: Any) -> dict[str, Any]:
-    return slots(value) if hasattr(type(value), "__slots__") else {}
-
-
 def slots(value: Any) -> dict[str, Any]:
     """What an object has in slots, by the names they are set by."""
     found: dict[str, Any] = {}
-    for owner in type(value).__mro__:
-        for name, member in vars(owner).items():
-            if isinstance(member, MemberDescriptorType) and name not in found:
-                try:
-                    found[name] = member.__get__(value)
-                except AttributeError:  # empty
-                    continue
+    for name, member in _members(type(value)):
+        try:
+            found[name] = member.__get__(value)
+        except AttributeError:  # empty
+            continue
     return found
+
+
+@lru_cache(4096)
+def _members(kind: type) -> tuple[tuple[str, MemberDescriptorType], ...]:
+    return tuple(
+        (name, member)
+        for owner in kind.__mro__
+        for name, member in vars(owner).items()
+        if isinstance(member, MemberDescriptorType)
+    )
 
 
 def differ(after: Iterable[Any], before: Iterable[Any]) -> bool:
