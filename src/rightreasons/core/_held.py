@@ -68,7 +68,9 @@ class Substitution(ABC):
             if isinstance(value, Tensor):
                 return self.tensor(value)
             way = _way(kind) if self.objects else None
-        if way is None or (kind is tuple and len(value) < _MANY and all(type(item) in PLAIN for item in value)):
+        if way is None or (
+            kind is tuple and len(value) < _MANY and all(type(item) in PLAIN for item in value)
+        ):
             return value
         if id(value) not in self._known:
             self._known[id(value)] = value, value  # what contains itself
