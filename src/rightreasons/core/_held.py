@@ -289,6 +289,7 @@ def _members(kind: type) -> tuple[tuple[str, MemberDescriptorType], ...]:
     return tuple(
         (name, member)
         for owner in kind.__mro__
+        if "__slots__" in vars(owner)
         for name, member in vars(owner).items()
         if isinstance(member, MemberDescriptorType)
     )
