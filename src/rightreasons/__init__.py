@@ -66,10 +66,16 @@ def __getattr__(name: str) -> _typing.Any:
     if name == "load":
         return _import_module("rightreasons.runs").load
     if name == "__all__":
-        return [*_import_module("rightreasons.attribution").__all__, *_OWN]
-    if not name.startswith("_") and name in _import_module("rightreasons.attribution").__all__:
-        return getattr(_import_module("rightreasons.attribution"), name)
+        return [*_methods(), *_OWN]
+    if not name.startswith("_") and name in (methods := _methods()):
+        globals().update(methods)  # from now on they are found without this function
+        return methods[name]
     raise AttributeError(f"module 'rightreasons' has no attribute {name!r}")
+
+
+def _methods() -> dict[str, _typing.Any]:
+    package = _import_module("rightreasons.attribution")
+    return {name: getattr(package, name) for name in package.__all__}
 
 
 def __dir__() -> list[str]:
