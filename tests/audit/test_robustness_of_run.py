@@ -169,3 +169,28 @@ def test_there_is_no_picture_of_a_table(table_run: RunDirectory) -> None:
     found = robustness_of_run(runs.load(table_run.path), eps=0.2, steps=2, rows=10)
     with pytest.raises(InputError, match=r"shows images \(B, C, H, W\); these inputs are \(10, "):
         attack_figure(found)
+
+
+def test_memory_that_runs_out_is_one_line(
+    table_run: RunDirectory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(self: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(type(runs.load(table_run.path).model), "forward", full)
+    trained = runs.load(table_run.path)
+    with pytest.raises(InputError, match="^predicting needs more memory than there is. Predict a part"):
+        trained.predict(trained.parts.test)
+    with pytest.raises(InputError, match="^evaluating needs more memory than there is. Evaluate a part"):
+        trained.evaluate(trained.parts.test)
+    for command in (
+        ["predict", str(table_run.path), "nhefs"],
+        ["attack", str(table_run.path), "--eps", "0.1"],
+    ):
+        assert main(command) == 2
+        said = capsys.readouterr().err.strip()
+        assert "needs more memory than there is" in said
+        assert "\n" not in said

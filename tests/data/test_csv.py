@@ -3,12 +3,14 @@
 import csv
 import gzip
 import random
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from rightreasons import data
 from rightreasons.core._errors import DataError
+from rightreasons.data import _csv
 from rightreasons.data._csv import csv_column, csv_frame, escaped, layout, unescaped
 
 pd = pytest.importorskip("pandas")
@@ -158,6 +160,25 @@ def test_a_damaged_archive_is_one_line(file) -> None:
     with pytest.raises(DataError, match="cannot be read as CSV"):
         csv_frame(file(whole[:60], "t.csv.gz"))
     assert len(csv_frame(file(whole, "t.csv.gz"))) == 5000
+    for at in range(12, len(whole), 7):
+        wrong = whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :]
+        with pytest.raises(DataError, match=r"t\.csv\.gz.* cannot be read as CSV: "):
+            csv_frame(file(wrong, "t.csv.gz"))
+
+
+def test_a_small_archive_of_very_much_is_not_unpacked_beyond_memory(
+    file, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_csv, "free_bytes", lambda device: 2_000_000)
+    for content in (b"a,b\n" + b"0" * 30_000_000, b"0" * 30_000_000, b"a,b\n" + b"0,0\n" * 7_000_000):
+        path = file(gzip.compress(content), "t.csv.gz")
+        tracemalloc.start()
+        with pytest.raises(
+            DataError, match=r"t\.csv\.gz holds more than 0\.0 GB of text, which is half of the"
+        ):
+            csv_frame(path)
+        assert tracemalloc.get_traced_memory()[1] < 15_000_000
+        tracemalloc.stop()
 
 
 def test_a_decimal_that_ends_cells(file) -> None:

@@ -14,6 +14,7 @@ from rightreasons.attacks import AttributionAttack, AttributionAttackResult, Ran
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
 from rightreasons.core._guard import Model
+from rightreasons.core._memory import within_memory
 from rightreasons.metrics import lens, mass_centre_shift, spearman, topk_intersection
 from rightreasons.stats import Interval, mean_interval
 
@@ -66,6 +67,7 @@ class Robustness:
         }
 
 
+@within_memory("the attack", "Attack fewer rows (--rows).")
 @checked
 def robustness(
     model: Model,

@@ -9,11 +9,13 @@ from rightreasons.audit._named import ByGroup, attack_of, cheaper, over_channels
 from rightreasons.audit._robustness import Progress, Robustness, robustness
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
+from rightreasons.core._memory import within_memory
 from rightreasons.metrics import Reduce
 from rightreasons.runs import Trained
 from rightreasons.tasks import Binary, MultiClass
 
 
+@within_memory("the attack", "Attack fewer rows (--rows).")
 @checked
 def robustness_of_run(
     trained: Trained,

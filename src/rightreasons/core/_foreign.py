@@ -42,7 +42,7 @@ def reading(
             raise error(
                 f"{path} needs more memory than there is. Use a machine with more, or a part of it."
             ) from found
-        said = " ".join(str(found).split()).rstrip(".")
+        said = " ".join(str(getattr(found, "strerror", None) or found).split()).rstrip(".")
         terse = isinstance(found, LookupError | AttributeError | TypeError | ArithmeticError) or not said
         what = f"{type(found).__name__}: {said}".removesuffix(": ") if terse else said
         raise error(f"{path} cannot be read as {kind}: {what}. {advice}".rstrip()) from found

@@ -8,16 +8,22 @@ Blank lines between records are none; a line of separators alone is a record of 
 import csv
 import gzip
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader, RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from rightreasons.core._closest import repeats
 from rightreasons.core._errors import DataError
+from rightreasons.core._foreign import reading
+from rightreasons.core._memory import free_bytes
 from rightreasons.data._asked import extra
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 SEPARATORS = (";", "\t", "|", ",")
 _MARK = b"\xef\xbb\xbf"
@@ -63,14 +69,10 @@ def layout(path: Path, separator: str | None = None, every: int | None = None) -
             f"separator={asked!r} (--separator) must be one ASCII character, no quote and no line end: say what the "
             "cells of a line end at, such as ';'."
         )
-    try:
-        with opened(path) as file:
-            start, line, asked = _begin(file, path, asked)
-            found = asked or ("\t" if ".tsv" in path.suffixes else ",")
-            return _layout(_Records(file, path, found, start, line), every)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise DataError(f"{path} cannot be read as CSV: {reason}.") from error
+    with reading(path, "CSV"), _opened(path) as file:
+        start, line, asked = _begin(file, path, asked)
+        found = asked or ("\t" if ".tsv" in path.suffixes else ",")
+        return _layout(_Records(file, path, found, start, line), every)
 
 
 def csv_frame(path: Path, separator: str | None = None, **options: Any) -> Any:
@@ -90,18 +92,14 @@ def csv_frame(path: Path, separator: str | None = None, **options: Any) -> Any:
             f"decimal={found.separator!r} (--decimal) also ends the columns of {path}, so numbers would be cut in "
             "two. Say what columns end at: separator=';' (--separator)."
         )
-    try:
-        with opened(path) as file:
-            file.seek(found.starts[0])
+    with reading(path, "CSV"), _opened(path) as file:
+        file.seek(found.starts[0])
+        try:
             table = pd.read_csv(file, low_memory=False, **_as_laid_out(found), **options)
-    except UnicodeDecodeError as error:
-        raise _no_utf8(path, error) from error
-    except pd.errors.EmptyDataError:
-        table = pd.DataFrame(columns=list(found.names))
-    except (OSError, EOFError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(
-            f"{path} cannot be read as CSV: {' '.join(str(error).split()).rstrip('.')}."
-        ) from error
+        except UnicodeDecodeError as error:
+            raise _no_utf8(path, error) from error
+        except pd.errors.EmptyDataError:
+            table = pd.DataFrame(columns=list(found.names))
     if len(table) != found.rows:
         raise DataError(
             f"{path} has {found.rows} rows and {len(table)} were read: it changed meanwhile, or its quotes cannot be "
@@ -117,7 +115,7 @@ def csv_column(path: Path, found: Layout, name: str | None) -> Iterator[Any]:
     """The cells of a column as text, some rows at a time; none if there is no such column."""
     if name not in found.names:
         return
-    with opened(path) as file:
+    with reading(path, "CSV"), _opened(path) as file:
         file.seek(found.starts[0])
         pd = extra("pandas", "pandas")
         with pd.read_csv(file, usecols=[name], dtype=str, chunksize=2**16, **_as_laid_out(found)) as blocks:
@@ -132,14 +130,44 @@ def _as_laid_out(found: Layout) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def opened(path: Path) -> BufferedIOBase:
-    """The bytes of a file, decompressed.
+def _opened(path: Path) -> BufferedIOBase:
+    """The bytes of a file, decompressed."""
+    return BufferedReader(_Inflated(path), 2**20) if path.suffix.lower() == ".gz" else path.open("rb")
 
-    Raises: OSError if it cannot be opened, or is a pipe, to which nobody may ever write.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is a folder, a pipe or a device, and a file is needed")
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+
+class _Inflated(RawIOBase):
+    """The bytes of a file of gzip, half of the free memory at most: a small file can hold any number of zeros."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.file = path, gzip.open(path, "rb")
+        free = free_bytes(torch.device("cpu"))
+        self.most = 2**46 if free is None else free // 2
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        count = self.file.readinto(buffer)
+        if self.file.tell() > self.most:
+            raise DataError(
+                f"{self.path} holds more than {self.most / 1e9:,.1f} GB of text, which is half of the free memory, in "
+                f"{self.path.stat().st_size / 1e9:,.4f} GB. The file is damaged, or meant for a larger machine: take a "
+                "part of it."
+            )
+        return count
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
 
 
 def escaped(text: str) -> str:

@@ -18,6 +18,7 @@ from rightreasons.core._checked import checked
 from rightreasons.core._closest import did_you_mean
 from rightreasons.core._disk import digest_of
 from rightreasons.core._errors import DataError, InputError
+from rightreasons.core._memory import within_memory
 from rightreasons.recipes import Recipe
 from rightreasons.recipes._arms import AttributionName
 from rightreasons.recipes._read import attribution_named
@@ -192,6 +193,7 @@ class Trained:
         needs_rows = named.fields.get("references") == "train"
         return attribution_of(named, self.parts.train.x if needs_rows else torch.empty(0))
 
+    @within_memory("predicting", "Predict a part of the rows at a time.")
     def predict(self, rows: data.DataSet, *, times: Sequence[float] = ()) -> dict[str, list[Any]]:
         """What it says about each row, in columns: the rows' ids if they have any, then as `tasks.predictions`.
 
@@ -244,6 +246,7 @@ class Trained:
         """
         return torch.from_numpy(np.isin(digests_of(rows), self._kept("seen")))
 
+    @within_memory("evaluating", "Evaluate a part of the rows at a time.")
     def evaluate(self, rows: data.DataSet) -> dict[str, float]:
         """The task's metrics on rows with known labels, as `read` returns them.
 
