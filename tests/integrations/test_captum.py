@@ -509,3 +509,30 @@ def test_without_captum_the_extra_is_named() -> None:
     )
     assert "MissingExtraError" in done.stderr
     assert "pip install 'rightreasons[captum]'" in done.stderr
+
+
+class Columns(nn.Module):
+    """Rows are elsewhere in what it takes, or in what it gives."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.layer, self.where = nn.Linear(5, 5), where
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.T) if self.where == "inputs" else self.layer(x).T
+
+
+@pytest.mark.parametrize("chunk", [None, 5])
+@pytest.mark.parametrize("where", ["inputs", "outputs"])
+def test_rows_that_are_elsewhere_are_refused(where: str, chunk: int | None) -> None:
+    with pytest.raises(rr.TargetError, match="one row for each input row.*Wrap the model"):
+        from_captum(captum.Saliency)(Columns(where), torch.randn(5, 5), 0, chunk=chunk)
+
+
+def test_maps_of_another_number_of_rows_are_refused() -> None:
+    class Whole(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.square().sum()
+
+    with pytest.raises(rr.ShapeError, match=r"from_captum\(Occlusion.* gave maps \(1, 4\) for 3 rows"):
+        from_captum(captum.Occlusion, {"sliding_window_shapes": (1,)})(Whole(), torch.ones(3, 4))

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from rightreasons.attribution import Attribution, Axioms, Explanation
 from rightreasons.attribution._attribution import Call, with_outputs
 from rightreasons.core._checked import checked
-from rightreasons.core._errors import DifferentiabilityError, InputError
+from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
 from rightreasons.core._function import Block
 from rightreasons.core._guard import Model, explaining, in_view
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
 from rightreasons.core._keywords import Keywords, keywords
-from rightreasons.core._score import Target
+from rightreasons.core._rows import check_follow
+from rightreasons.core._score import Target, check_rows
 
 
 class _Attributes(Protocol):
@@ -68,7 +69,9 @@ class FromCaptum(Attribution):
             explaining(model, second_order=False, hooks=True, by_others=True) as network,
             _drawing(call.generator),
         ):
+            check_inputs(inputs, integers_allowed=True)
             found = keywords(network, as_tuple(inputs), call.model_kwargs)
+            _check_rows(network, as_tuple(inputs), found, call.chunk)
             return self._attributed(network, inputs, target, call.chunk, found)
 
     def _explanation(self, model: Model, inputs: Inputs, target: Target, call: Call) -> Explanation:
@@ -107,6 +110,12 @@ class FromCaptum(Attribution):
                 )
             )
         joined = [torch.cat(each).detach() for each in zip(*parts, strict=True)]
+        for each in joined:
+            if each.shape[0] != batch:
+                raise ShapeError(
+                    f"{self!r} gave maps {tuple(each.shape)} for {batch} rows: a map for each row is wanted. Name a "
+                    "layer whose output has rows first, and have the model return an output for each row."
+                )
         return joined[0] if len(joined) == 1 and not isinstance(inputs, tuple) else tuple(joined)
 
     def __repr__(self) -> str:
@@ -159,6 +168,22 @@ def from_captum(
         tensor([[2., 6.]])
     """
     return FromCaptum(algorithm, tuple((arguments or {}).items()))
+
+
+def _check_rows(model: Model, inputs: tuple[Tensor, ...], called: Keywords, chunk: int | None) -> None:
+    """Raise unless the model has an output for each row: captum takes any first dimension for the rows."""
+    most = min(chunk or len(inputs[0]), len(inputs[0]))
+
+    def run(rows: list[int]) -> Any:
+        return model(*(part.detach()[rows] for part in inputs), **called.of(lambda value: value[rows]))
+
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        whole = run(list(range(most)))
+        if isinstance(whole, Tensor) and whole.dim() == 0:  # one number for all rows, which some algorithms take
+            return
+        check_rows(whole, most)
+        lengths = {*whole.shape[1:], *(size for part in inputs for size in part.shape[1:])}
+        check_follow(whole, lengths, run, most=most)
 
 
 def _asked(part: Tensor) -> Tensor:
