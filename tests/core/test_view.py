@@ -179,6 +179,23 @@ class Helper:
         return self.itself.parts.drop(self.parts.layer(x))
 
 
+class Guarded:
+    """Its attribute is behind a property, and nothing can be set."""
+
+    def __init__(self, parts: Any) -> None:
+        vars(self)["parts"] = parts
+
+    @property
+    def parts(self) -> Any:
+        return vars(self)["parts"]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(name)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.parts.both(x)
+
+
 class Narrow:
     __slots__ = ("__parts",)  # whose name is another one outside
 
@@ -234,6 +251,7 @@ REACHED: dict[str, Callable[[Holding], Any]] = {
     "object": Helper,
     "object in objects": lambda m: Helper(SimpleNamespace(layer=m.layer, drop=[m.drop][0])),
     "object with slots": Narrow,
+    "object behind properties": Guarded,
     "named tuple": lambda m: Helper(Pair(m.layer, m.drop)),
     "subclass of a list": lambda m: in_order(Parts([m.layer, m.drop])),
     "user list": lambda m: in_order(UserList([m.layer, m.drop])),

@@ -98,8 +98,7 @@ class Substitution(ABC):
         pairs = [*zip(filled, content, strict=True), (after.values(), before.values())]
         if all(a is b or (a is new and b is value) for x, y in pairs for a, b in zip(x, y, strict=True)):
             return value
-        for name, item in after.items():
-            object.__setattr__(new, name, item)
+        put(new, after)
         fill = _FILLED[base]
         for entry in filled:
             fill(new, *entry)
@@ -121,8 +120,7 @@ class Substitution(ABC):
         if not (differ(copied, items) or differ(after.values(), before.values())):
             return value
         new = base.__new__(type(value), copied)
-        for name, item in after.items():
-            object.__setattr__(new, name, item)
+        put(new, after)
         return new
 
     def _method(self, value: MethodType) -> MethodType:
@@ -260,37 +258,42 @@ def _content(value: Any, base: Any) -> list[tuple[Any, ...]]:
     return [(item,) for item in base.__iter__(value)] if base in (list, deque, set) else []
 
 
-def attributes(value: Any) -> dict[str, Any]:
-    """What an object has in its dictionary and in slots."""
-    return {**slots(value), **_in_dictionary(value)}
-
-
-def _in_dictionary(value: Any) -> dict[str, Any]:
+def attributes(value: Any) -> dict[Any, Any]:
+    """What an object has in its dictionary, by name, and in slots, by their descriptors."""
     try:
         found = object.__getattribute__(value, "__dict__")
     except AttributeError:
-        return {}
-    return dict(found) if isinstance(found, dict) else {}
+        found = None
+    return {**slots(value), **(found if isinstance(found, dict) else {})}
 
 
-def slots(value: Any) -> dict[str, Any]:
-    """What an object has in slots, by the names they are set by."""
-    found: dict[str, Any] = {}
-    for name, member in _members(type(value)):
+def slots(value: Any) -> dict[MemberDescriptorType, Any]:
+    """What an object has in slots."""
+    found: dict[MemberDescriptorType, Any] = {}
+    for member in _members(type(value)):
         try:
-            found[name] = member.__get__(value)
+            found[member] = member.__get__(value)
         except AttributeError:  # empty
             continue
     return found
 
 
+def put(value: Any, found: dict[Any, Any]) -> None:
+    """Give an object attributes, past whatever its class makes of setting them."""
+    for key, item in found.items():
+        if isinstance(key, MemberDescriptorType):
+            key.__set__(value, item)
+        else:
+            object.__getattribute__(value, "__dict__")[key] = item
+
+
 @lru_cache(4096)
-def _members(kind: type) -> tuple[tuple[str, MemberDescriptorType], ...]:
+def _members(kind: type) -> tuple[MemberDescriptorType, ...]:
     return tuple(
-        (name, member)
+        member
         for owner in kind.__mro__
         if "__slots__" in vars(owner)
-        for name, member in vars(owner).items()
+        for member in vars(owner).values()
         if isinstance(member, MemberDescriptorType)
     )
 

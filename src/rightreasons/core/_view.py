@@ -20,7 +20,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._held import PLAIN, Substitution, slots
+from rightreasons.core._held import PLAIN, Substitution, put, slots
 
 Prepare = Callable[[nn.Module], Callable[[], None]]
 """Changes a module of a view, and returns what takes the change back."""
@@ -111,8 +111,7 @@ class Views(Substitution):
         for name, value in state.items():
             if name not in _STRUCTURE and type(value) not in PLAIN:
                 vars(copy)[name] = self.of(value)
-        for name, value in slots(module).items():
-            object.__setattr__(copy, name, self.of(value))
+        put(copy, {member: self.of(value) for member, value in slots(module).items()})
         self.compiled |= _adapt(copy)
         for prepare, undo in self._prepared:
             undo.append(prepare(copy))

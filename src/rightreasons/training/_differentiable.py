@@ -60,7 +60,8 @@ def check_differentiable(
     """Compare the gradient that parameters get from a map with finite differences, parameter by parameter.
 
     A fixed random projection of the maps is differentiated by autograd, and along one random direction in each
-    parameter by central differences. Cost: eight maps for each parameter tensor. The model is left as found.
+    parameter by central differences. Cost: eight maps for each parameter tensor. The model is left as found; meanwhile
+    its parameters are moved in place and back, so no other thread may run or train it: pass `copy.deepcopy(model)`.
     In float64 the comparison is sharp. In float32, and across the kinks of ReLU networks, a parameter can stay
     "undecided": then pass `copy.deepcopy(model).double()`, or a smooth twin of the network.
 
