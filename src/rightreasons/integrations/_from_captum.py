@@ -179,7 +179,9 @@ def _check_rows(model: Model, inputs: tuple[Tensor, ...], called: Keywords, chun
 
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         whole = run(list(range(most)))
-        if isinstance(whole, Tensor) and whole.dim() == 0:  # one number for all rows, which some algorithms take
+        if (
+            isinstance(whole, Tensor) and whole.dim() == 0
+        ):  # one number for all rows, which some algorithms take
             return
         check_rows(whole, most)
         lengths = {*whole.shape[1:], *(size for part in inputs for size in part.shape[1:])}
