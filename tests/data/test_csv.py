@@ -225,3 +225,29 @@ def test_what_a_spreadsheet_would_run_is_marked_and_comes_back(text: str) -> Non
 def test_marked_ids_and_columns_are_read_as_they_were(file) -> None:
     found = data.read(file("who,'=v,y\n'=cmd(),1.5,0\n-7,2.5,1\n"), target="y", id="who")
     assert (found.ids, found.feature_names) == (("=cmd()", "-7"), ("=v",))
+
+
+@pytest.mark.parametrize("every", [None, 1, 2, 5])
+def test_blocks_of_plain_lines_are_the_records_found_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int | None
+) -> None:
+    """Compressed files are read line by line."""
+    monkeypatch.setattr(_csv, "_BLOCK", 24)
+    draw = random.Random(0)
+    refused = 0
+    for _ in range(200):
+        cells = draw.choice([["1", "", "ab", " "], ["1", '"a,b"', '"c\nd"', '5"'], ["7", "x", "y,z", "0"]])
+        width, end = draw.randint(1, 3), draw.choice(["\n", "\r\n"])
+        lines = [",".join(draw.choices(cells, k=width)) for _ in range(draw.randint(1, 30))]
+        text = ",".join("abc"[:width]) + end + end.join(lines) + end * draw.randint(0, 2)
+        (tmp_path / "t.csv").write_bytes(text.encode())
+        (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text.encode()))
+        found = []
+        for name in ("t.csv", "t.csv.gz"):
+            try:
+                found.append(layout(tmp_path / name, every=every))
+            except DataError as error:
+                found.append(str(error).replace(".gz", ""))
+        assert found[0] == found[1]
+        refused += isinstance(found[0], str)
+    assert 20 < refused < 180

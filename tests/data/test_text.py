@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rightreasons.core._errors import DataError
+from rightreasons.core._errors import DataError, InputError
 from rightreasons.data import DataSet, bag_of_words
 from rightreasons.data._text import PADDING, UNKNOWN, encode, words_of
 
@@ -42,3 +42,8 @@ def test_a_bag_of_words_is_a_table_of_zeros_and_ones():
         bag_of_words(data, ["splendid"])
     with pytest.raises(DataError, match="'d' has no vocabulary: it is no text"):
         bag_of_words(bag, ["good"])
+
+
+def test_one_text_is_no_list_of_texts():
+    with pytest.raises(InputError, match="texts is a list of texts; got the text 'ab'. Say .'ab'."):
+        encode("ab")

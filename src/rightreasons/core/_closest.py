@@ -47,12 +47,23 @@ def names_in(what: str, given: Any) -> tuple[str, ...]:
     >>> names_in("drop", ["age", "sex"])
     ('age', 'sex')
     """
-    if isinstance(given, str | bytes):
-        raise InputError(f"{what} is a list of names; got the text {given!r}. Say [{given!r}].")
-    if not isinstance(given, Iterable):
-        raise InputError(f"{what} is a list of names; got {given!r}.")
-    names = tuple(given)
+    names = entries_in(what, given)
     for name in names:
         if not isinstance(name, str):
             raise InputError(f"{what} is a list of names, which are texts; got {name!r}. Say {str(name)!r}.")
     return names
+
+
+def entries_in(what: str, given: Any, kind: str = "names") -> tuple[Any, ...]:
+    """The entries of a list: a single text is none, for it would be read letter by letter.
+
+    Raises: InputError for a text, or for no list.
+
+    >>> entries_in("chosen", {7})
+    (7,)
+    """
+    if isinstance(given, str | bytes):
+        raise InputError(f"{what} is a list of {kind}; got the text {given!r}. Say [{given!r}].")
+    if not isinstance(given, Iterable):
+        raise InputError(f"{what} is a list of {kind}; got {given!r}.")
+    return tuple(given)

@@ -8,12 +8,14 @@ Blank lines between records are none; a line of separators alone is a record of 
 import csv
 import gzip
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader, RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from rightreasons.core._closest import repeats
@@ -31,6 +33,7 @@ _EXCEL = re.compile(rb'"?sep=([\x00-\x7f])"?[;,\t|]*\r?\n?')
 _FORMULA = re.compile("[=+@\t\r\n-]")  # spreadsheets run a cell that begins so
 _ESCAPED = re.compile(rf"'+{_FORMULA.pattern}")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_BLOCK = 2**20  # bytes that are looked at together
 _LONGEST = 10_000  # lines of one cell: a quote that is never closed must not take in the whole file
 
 
@@ -222,8 +225,37 @@ class _Records:
         self.cell = re.compile(rb'%b%b("?)%b' % (opening, inside, blanks))
         self.nothing = b" \t\r\n".replace(self.edge, b"")
 
-    def __iter__(self) -> Iterator[tuple[int, int, int, bytes]]:
-        for first in self.file:
+    def plain(self, width: int) -> np.ndarray | None:
+        """Where the records of the next block begin, if all are lines of this width without quotes; else None.
+
+        Cost: some passes over the block at the speed of memory, ten times faster than line by line.
+        """
+        if width < 2 or isinstance(
+            getattr(self.file, "raw", None), _Inflated
+        ):  # where going back means to decompress from the start
+            return None
+        self.file.seek(self.position)
+        block = self.file.read(_BLOCK)
+        block = block[: block.rfind(b"\n") + 1]
+        if not block or b'"' in block or b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
+            return None
+        values = np.frombuffer(block, dtype=np.uint8)
+        ends, edges = np.flatnonzero(values == ord("\n")), np.flatnonzero(values == ord(self.separator))
+        if len(edges) != (width - 1) * len(ends):
+            return None
+        edges = edges.reshape(len(ends), width - 1)
+        if (edges[:, -1] > ends).any() or (edges[1:, 0] < ends[:-1]).any():
+            return None
+        start = self.position
+        self.position += len(block)
+        self.line += len(ends)
+        return start + np.concatenate([[0], ends[:-1] + 1])
+
+    def lines(self, until: int = sys.maxsize) -> Iterator[tuple[int, int, int, bytes]]:
+        """Start, line, number of cells and bytes of each record that begins before this byte."""
+        if self.file.tell() != self.position:
+            self.file.seek(self.position)
+        while self.position < until and (first := self.file.readline()):
             start, line = self.position, self.line + 1
             record, unquoted = self._whole(first, line) if b'"' in first else (first, first)
             self.position += len(record)
@@ -268,21 +300,28 @@ class _Records:
 
 
 def _layout(records: _Records, every: int | None) -> Layout:
-    found = iter(records)
-    _, header_line, width, header = next(found, (0, 0, 0, b""))
+    _, header_line, width, header = next(records.lines(), (0, 0, 0, b""))
     if not width:
         raise DataError(f"{records.path} cannot be read as CSV: it is empty.")
     names = _names(header, records)
     require_different_names(records.path, names)
     _require_cells(records.path, names, records.separator)
-    starts, rows, end = [], 0, records.position
-    for start, line, cells, record in found:
-        if cells != width:
-            raise _unfit(records, names, (header_line, line), rows, cells, record)
-        if rows % every == 0 if every else rows == 0:
-            starts.append(start)
-        rows += 1
-        end = records.position
+    starts, rows, end, before = list[int](), 0, records.position, -1
+    while before < records.position:
+        before = records.position
+        begins = records.plain(width)
+        if begins is not None:
+            starts += (begins[-rows % every :: every] if every else begins[: rows == 0]).tolist()
+            rows += len(begins)
+            end = records.position
+            continue
+        for start, line, cells, record in records.lines(until=before + _BLOCK):
+            if cells != width:
+                raise _unfit(records, names, (header_line, line), rows, cells, record)
+            if rows % every == 0 if every else rows == 0:
+                starts.append(start)
+            rows += 1
+            end = records.position
     return Layout(names, records.separator, rows, (*starts, end))
 
 

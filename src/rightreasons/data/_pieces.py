@@ -56,7 +56,7 @@ class Pieces(ABC):
     def fingerprint(self) -> str:
         """A digest of all it holds, which tells it from any other source, and from itself after a change.
 
-        Cost: the source is read once, about a gigabyte a second.
+        Cost: the source is read once.
         """
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean, names_in
+from rightreasons.core._closest import did_you_mean, entries_in, names_in
 from rightreasons.core._errors import DataError
 from rightreasons.data._dataset import Column, DataSet
 
@@ -32,10 +32,12 @@ def encode(texts: Sequence[str], least: int = 1) -> tuple[Int64[Tensor, "N L"], 
     0 is padding after the end, up to the longest text; 1 a word that is in fewer than `least` texts; then the words,
     the most frequent first. No label is looked at. Cost: one pass over the texts.
 
+    Raises: InputError for one text where a list of texts is needed.
+
     >>> encode(["good film", "good good plot"], least=2)[0].tolist()
     [[2, 1, 0], [2, 2, 1]]
     """
-    split = [words_of(text) for text in texts]
+    split = [words_of(text) for text in entries_in("texts", texts, "texts")]
     counts = Counter(word for words in split for word in sorted(set(words)))
     kept = sorted((word for word, count in counts.items() if count >= least), key=lambda w: (-counts[w], w))
     vocabulary = (PADDING, UNKNOWN, *kept)

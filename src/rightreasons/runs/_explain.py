@@ -156,7 +156,7 @@ class Work:
         if (rows := self.pieces.repeated_id()) is not None:
             raise DataError(
                 f"{self.job.source}: an id must name one row, but rows {rows[0] + 1} and {rows[1] + 1} have the same. "
-                "Delete the copies, or say which column names them: reading={{'id': COLUMN}} (--reading)."
+                "Delete the copies, or say which column names them: reading={'id': COLUMN} (--reading)."
             )
 
     def identity(self) -> dict[str, Any]:

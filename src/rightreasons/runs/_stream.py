@@ -45,8 +45,8 @@ def explain(
 
     A piece of rows is read, explained, written and marked as done before the next, so memory does not grow with the
     rows, and after a kill nothing is lost but the pieces in work. The source, and in a call that goes on what is done
-    already, are read once to know that they are what they were, about a gigabyte a second; damaged pieces are explained
-    anew. The result does not depend on the number of processes, nor, but for rounding, on `chunk`.
+    already, are read once to know that they are what they were; damaged pieces are explained anew. The result
+    does not depend on the number of processes, nor, but for rounding, on `chunk`.
 
     Args:
         job: what is explained how.

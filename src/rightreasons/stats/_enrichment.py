@@ -4,6 +4,7 @@ from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 
 from rightreasons.core._checked import checked
+from rightreasons.core._closest import entries_in
 from rightreasons.core._errors import InputError, MissingExtraError
 from rightreasons.stats._benjamini_hochberg import benjamini_hochberg
 
@@ -52,22 +53,24 @@ def enrichment(
         All sets tested, by falling evidence.
 
     Raises:
-        InputError: a chosen feature is none of the features, nothing chosen, or no set to test.
+        InputError: a chosen feature is none of the features, nothing chosen, no set to test, or a text for a list.
         MissingExtraError: scipy is not installed.
 
     Example:
-        >>> found = enrichment("ab", "abcdefgh", {"first": "abc", "last": "fgh"})
+        >>> found = enrichment(["a", "b"], list("abcdefgh"), {"first": list("abc"), "last": list("fgh")})
         >>> tuple((each.name, each.chosen, round(each.p, 4), round(each.adjusted, 4)) for each in found)
         (('first', ('a', 'b'), 0.1071, 0.2143), ('last', (), 1.0, 1.0))
     """
-    top, universe = {str(each) for each in chosen}, {str(each) for each in features}
+    top, universe = (
+        set(map(str, entries_in(*each))) for each in (("chosen", chosen), ("features", features))
+    )
     other = sorted(top - universe)
     if other or not top:
         raise InputError(
             "chosen features must be some of the features; "
             + (f"{len(other)} are not, such as {other[0]!r}." if other else "none were given.")
         )
-    members = {name: {str(each) for each in of} & universe for name, of in sets.items()}
+    members = {name: set(map(str, entries_in(f"sets[{name!r}]", of))) & universe for name, of in sets.items()}
     tested = {name: inside for name, inside in members.items() if len(inside) >= max(smallest, 1)}
     if not tested:
         raise InputError(
