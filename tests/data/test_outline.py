@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from rightreasons.data import SURVIVAL, Column, DataSet, outline
+from rightreasons.data._outline import doubts
 
 
 def test_columns_with_their_kind_and_what_is_missing() -> None:
@@ -61,3 +62,13 @@ def test_names_that_are_probably_misspelt() -> None:
     text = outline(DataSet("d", x, y, columns=columns, classes=("flags", "flgas")))
     assert "flgas 1 (2.4 %); is 'flgas' a misspelt 'flags'?" in text
     assert "2 categories: male, mael; is 'mael' a misspelt 'male'?" in text
+
+
+def test_doubts_name_the_column_and_both_names() -> None:
+    x = torch.tensor([[0.0]] * 40 + [[1.0], [torch.nan]])
+    y = torch.tensor([0] * 40 + [1, 1])
+    columns = (Column("sex", levels=("male", "mael")),)
+    found = doubts(DataSet("d", x, y, columns=columns, classes=("flags", "flgas")))
+    assert found == ["label: is 'flgas' a misspelt 'flags'?", "sex: is 'mael' a misspelt 'male'?"]
+    assert doubts(DataSet("d", x, y, columns=columns, classes=("ill", "well")))[1:] == []
+    assert doubts(DataSet("d", x, torch.zeros(42))) == []

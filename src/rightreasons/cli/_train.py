@@ -74,6 +74,8 @@ def train(
         to = _directory(recipe.name, output, len(read_first))
         with Display(recipe.name) as display:
             finished = runs.run(recipe, to, workers=workers, devices=devices, listen=display)
+        for doubt in finished.metrics()["data"]["doubts"]:
+            typer.echo(f"{recipe.name}: to check: {doubt}", err=True)
         pages.append(page_of(finished.path) if report else finished.path)
     for page in pages:
         typer.echo(f"{'Report' if report else 'Run'}: {page}")

@@ -68,6 +68,22 @@ def _values(values: Tensor, levels: tuple[str, ...]) -> str:
     )
 
 
+def doubts(data: DataSet) -> list[str]:
+    """Questions about names that may be misspelt, of classes and categories.
+
+    >>> y = torch.tensor([0] * 20 + [1])
+    >>> doubts(DataSet("d", torch.zeros(21, 1), y, classes=("flags", "flgas")))
+    ["label: is 'flgas' a misspelt 'flags'?"]
+    """
+    named = [("label", data.classes, data.y)] if data.classes else []
+    named += [(each.name, each.levels, data.x[:, i]) for i, each in enumerate(data.columns) if each.levels]
+    found = []
+    for what, names, values in named:
+        counts = torch.bincount(values[~values.isnan()].flatten().long(), minlength=len(names)).tolist()
+        found += [f"{what}: {each}" for each in filter(None, _doubtful(names, counts).split("; "))]
+    return found
+
+
 def _doubtful(names: tuple[str, ...], counts: list[int]) -> str:
     found = misspelt(dict(zip(names, counts, strict=True)))
     return "".join(f"; is {name!r} a misspelt {other!r}?" for name, other in found.items())

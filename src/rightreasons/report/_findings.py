@@ -19,7 +19,8 @@ _CSS = {"helps": "helps", "hurts": "hurts"}
 def section(source: Source) -> Section:
     """A verdict for each arm."""
     entries = [_entry(arm, source) for arm in source.arms]
-    return Section("findings", "What came out", [Text(rule(source), note=True), Findings(entries)])
+    asked = [Text(f"To check: {each}") for each in source.metrics["data"].get("doubts", ())]
+    return Section("findings", "What came out", [*asked, Text(rule(source), note=True), Findings(entries)])
 
 
 def _entry(arm: Mapping[str, Any], source: Source) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rightreasons.core._checked import checked
 from rightreasons.core._disk import only_writer
 from rightreasons.core._errors import DataError, RecipeError
 from rightreasons.core._memory import within_memory
+from rightreasons.data._outline import doubts
 from rightreasons.recipes import Recipe, to_yaml
 from rightreasons.runs import _material as material
 from rightreasons.runs._choose import choose
@@ -246,6 +247,7 @@ def _about_data(recipe: Recipe) -> dict[str, Any]:
     return {
         "name": found.name,
         "description": found.description,
+        "doubts": doubts(found),
         "source": found.source,
         "licence": found.licence,
         "rows": len(found),
