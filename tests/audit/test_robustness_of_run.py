@@ -173,7 +173,6 @@ def test_there_is_no_picture_of_a_table(table_run: RunDirectory) -> None:
 
 def test_memory_that_runs_out_is_one_line(
     table_run: RunDirectory,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

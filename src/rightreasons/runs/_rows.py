@@ -89,7 +89,7 @@ def masks_of(recipe: Recipe, asked: Guidance) -> Tensor:
     return _masks(where, str(recipe.path_of(asked.masks)), asked.outside, asked.of)
 
 
-_HASHED_AT_ONCE = 512  # rows
+_HASHED_AT_ONCE = 64  # rows
 _SPLITTING = {"splits", "train", "validation", "test", "stratify", "preprocessing"}
 
 
