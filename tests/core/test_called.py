@@ -145,3 +145,16 @@ def test_tensors_inside_torch_func_are_refused() -> None:
     ):
         with pytest.raises(InputError, match=r"inside torch.func"):
             inside(X)
+
+
+def test_one_row_in_a_batch_norm_that_is_trained_is_said() -> None:
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)), torch.ones(1, 3)
+    objective = training.Objective(model, nn.functional.cross_entropy)
+    with pytest.raises(rr.InputError, match=r"has a single row.*drop_last=True"):
+        objective(x, torch.tensor([1]))
+    assert rr.Gradient()(model, x, 0).shape == (1, 3)
+
+
+def test_complex_outputs_are_refused() -> None:
+    with pytest.raises(rr.TargetError, match=r"real numbers to be explained; got torch.complex64"):
+        rr.Gradient()(lambda x: torch.complex(x, x), torch.ones(2, 1))

@@ -59,3 +59,29 @@ def test_a_column_against_a_row_never_broadcasts(outputs, y):
 def test_a_loss_must_be_one_number():
     with pytest.raises(ShapeError, match=r"one number, got shape \(4,\)"):
         Custom(lambda f, y: (f - y).square()).loss(torch.zeros(4), torch.zeros(4))
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, nn.CrossEntropyLoss()], ids=["function", "module"])
+@pytest.mark.parametrize(
+    ("outputs", "y"),
+    [
+        (torch.ones(2, 3), torch.zeros(2, 1, dtype=torch.long)),
+        (torch.ones(()), torch.zeros(2, dtype=torch.long)),
+        (torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.long)),
+        (torch.ones(2, 3), torch.tensor([0, 3])),
+    ],
+    ids=["column", "number", "integers", "class"],
+)
+def test_what_a_loss_of_torch_cannot_take_is_said_with_both_shapes(loss, outputs, y):
+    with pytest.raises(InputError, match=r"(cross_entropy|CrossEntropyLoss) does not take outputs of shape .* labels"):
+        task_from(loss).loss(outputs, y)
+
+
+def test_errors_of_a_loss_of_ones_own_stay_what_they_are():
+    def loss(outputs, y):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="^mine$"):
+        Custom(loss).loss(torch.ones(2), torch.ones(2))
+    with pytest.raises(InputError, match="a tensor of one number, got float.*leave out .item"):
+        Custom(lambda outputs, y: 3.0).loss(torch.ones(2), torch.ones(2))

@@ -16,6 +16,7 @@ _MISMATCH = (
     "weight type",
     "Byte, Char, Short",
 )
+_ONE_VALUE = "Expected more than 1 value per channel"
 
 
 def called(model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
@@ -23,7 +24,8 @@ def called(model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str
 
     Raises:
         TargetError: the model returns something else.
-        InputError: its inputs have a dtype or device that its weights have not, or indices outside its embeddings.
+        InputError: its inputs have a dtype or device that its weights have not, indices outside its embeddings, or one
+            row where batch norm is being trained.
     """
     return tensor_of(run(model, args, kwargs))
 
@@ -41,6 +43,13 @@ def run(model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, A
             f"the model cannot look up its inputs: indices go from {int(ids[0].min())} to {int(ids[0].max())} in rows "
             f"of {tuple(ids[0].shape[1:])}, and its embeddings have sizes {sizes}. Take ids of its own vocabulary, and "
             "rows not longer than its positions."
+        ) from error
+    except ValueError as error:
+        if not str(error).startswith(_ONE_VALUE):
+            raise
+        raise InputError(
+            "batch norm in training mode normalises by the other rows of a batch, and this one has a single row. Give "
+            "two rows at least, DataLoader(drop_last=True) for the last batch, or call model.eval()."
         ) from error
     except RuntimeError as error:
         if any(word in str(error) for word in _MISMATCH):

@@ -181,6 +181,11 @@ class Score:
 def check_rows(outputs: Any, rows: int) -> None:
     """Raise a `TargetError` unless a model's `outputs` are a tensor with one row for each of `rows` input rows."""
     tensor_of(outputs)
+    if outputs.is_complex():
+        raise TargetError(
+            f"the model must return real numbers to be explained; got {outputs.dtype}. Say what of them is meant: "
+            "lambda x: model(x).abs()."
+        )
     if outputs.dim() == 0 or outputs.shape[0] != rows:
         raise TargetError(
             f"the model must return one row for each input row: got output {tuple(outputs.shape)} for {rows} rows. "

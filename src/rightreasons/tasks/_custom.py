@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Shaped
@@ -51,13 +51,34 @@ class Custom:
                 f"Outputs {tuple(outputs.shape)} and labels {tuple(y.shape)} would broadcast to a (B, B) "
                 "loss of unrelated pairs. Give both the same shape: outputs.squeeze(1), or y.unsqueeze(1)."
             )
-        value = self.function(outputs, y)
+        value = self._called(outputs, y)
+        if not isinstance(value, Tensor):
+            raise InputError(
+                f"A loss must be a tensor of one number, got {type(value).__name__}. Only tensors have gradients: "
+                "leave out .item() and float()."
+            )
         if value.ndim != 0:
             raise ShapeError(
                 f"A loss must be one number, got shape {tuple(value.shape)}. Only a scalar has a gradient. "
                 "Use reduction='mean'."
             )
         return value
+
+    def _called(self, outputs: Tensor, y: Tensor) -> Any:
+        """The function's value; losses of PyTorch are written about what they were given, others say it themselves."""
+        try:
+            return self.function(outputs, y)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, IndexError) as error:
+            if not str(getattr(self.function, "__module__", "")).startswith("torch"):
+                raise
+            name = getattr(self.function, "__name__", type(self.function).__name__)
+            raise InputError(
+                f"{name} does not take outputs of shape {tuple(outputs.shape)} ({outputs.dtype}) with labels of shape "
+                f"{tuple(y.shape)} ({y.dtype}): {str(error).splitlines()[0]}. Class indices are integers of shape (B,) "
+                "beside outputs (B, C); other losses take floating-point labels in the shape of the outputs."
+            ) from error
 
     def explained(self, y: Shaped[Tensor, "..."]) -> Tensor | None:
         """`select(y)` if given; else integer labels are class indices, others mean the only output."""
