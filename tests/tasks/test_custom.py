@@ -73,7 +73,9 @@ def test_a_loss_must_be_one_number():
     ids=["column", "number", "integers", "class"],
 )
 def test_what_a_loss_of_torch_cannot_take_is_said_with_both_shapes(loss, outputs, y):
-    with pytest.raises(InputError, match=r"(cross_entropy|CrossEntropyLoss) does not take outputs of shape .* labels"):
+    with pytest.raises(
+        InputError, match=r"(cross_entropy|CrossEntropyLoss) does not take outputs of shape .* labels"
+    ):
         task_from(loss).loss(outputs, y)
 
 
