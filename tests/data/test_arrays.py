@@ -286,3 +286,15 @@ def test_a_text_is_no_list_of_column_names(tmp_path):
     np.savez(tmp_path / "t.npz", x=np.zeros((2, 3)), columns=np.array("abc"))
     with pytest.raises(DataError, match=r"columns is a list of names; got an array \(\)"):
         read(tmp_path / "t.npz")
+
+
+def test_whole_floats_of_more_dimensions_do_not_become_equal(tmp_path):
+    """Arrays of three dimensions are not scaled, so that they stay in single precision."""
+    moments = 1_700_000_000.0 + np.arange(12).reshape(4, 3, 1)
+    np.savez(tmp_path / "t.npz", x=moments, y=[0, 1, 0, 1])
+    with pytest.raises(DataError, match="whole numbers as large as 1700000011.0, which are not scaled"):
+        read(tmp_path / "t.npz", target="y")
+    np.savez(tmp_path / "t.npz", x=moments - 1_700_000_000, y=[0, 1, 0, 1])
+    assert read(tmp_path / "t.npz", target="y").x.flatten().tolist() == list(range(12))
+    np.savez(tmp_path / "t.npz", x=np.array([2.0**40 + 1, 0.1]).reshape(2, 1, 1), y=[0, 1])
+    assert read(tmp_path / "t.npz", target="y").x.shape == (2, 1, 1)

@@ -130,3 +130,11 @@ def test_big_numbers_as_names_stay_text(folder: Path) -> None:
     data = read(folder, labels="labels.csv", target="y", group="patient")
     assert data.clusters == ("007", "1e5")
     assert np.array_equal(data.y.numpy(), [0, 1])
+
+
+def test_cells_of_the_file_end_where_it_is_said(folder: Path) -> None:
+    (folder / "labels.csv").write_text(LINES.replace(",", ";"))
+    with pytest.raises(DataError, match=r"The label file .*say separator=';' .--separator."):
+        read(folder, labels="labels.csv", target="finding")
+    data = read(folder, labels="labels.csv", target="finding", separator=";")
+    assert (data.ids, data.y.tolist()) == (("x/1.png", "x/2.png", "y/z/3.png"), [0, 1, 0])

@@ -12,7 +12,7 @@ from rightreasons.core._closest import did_you_mean, repeats
 from rightreasons.core._errors import DataError
 from rightreasons.core._foreign import reading, require_room
 from rightreasons.data._asked import Asked, extra
-from rightreasons.data._columns import exact_floats
+from rightreasons.data._columns import EXACT_SINGLE, exact_floats
 from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._labels import names_of_rows, read_labels
 
@@ -173,7 +173,7 @@ def _inputs(arrays: dict[str, np.ndarray], path: Path, asked: Asked) -> dict[str
     numbers = exact_floats(x, f"{path}: x")
     if x.ndim > 2:
         single = numbers.astype(np.float32)
-        if x.dtype.kind in "iu" and (single != numbers).any():
+        if (single != numbers).any() and (x.dtype.kind in "iu" or _merges(numbers)):
             raise DataError(
                 f"{path}: x holds whole numbers as large as {x.max()}, which are not scaled and which single precision "
                 "rounds: different ones would become equal. Scale them before they are saved, or count from a smaller "
@@ -186,6 +186,13 @@ def _inputs(arrays: dict[str, np.ndarray], path: Path, asked: Asked) -> dict[str
         return {"x": torch.from_numpy(single), "notes": notes}
     names = _names(arrays, "columns", path) if "columns" in arrays else [f"x{i}" for i in range(x.shape[1])]
     return {"x": torch.from_numpy(numbers), "columns": tuple(Column(name) for name in names)}
+
+
+def _merges(numbers: np.ndarray) -> bool:
+    """Whether single precision makes different whole numbers equal."""
+    whole = numbers[np.isfinite(numbers) & (np.abs(numbers) > EXACT_SINGLE) & (numbers == np.round(numbers))]
+    different = np.unique(whole)
+    return len(np.unique(different.astype(np.float32))) < len(different)
 
 
 def _names(arrays: dict[str, np.ndarray], name: str, path: Path) -> list[str]:

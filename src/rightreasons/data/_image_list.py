@@ -57,7 +57,11 @@ def _frame(table: Path, asked: Asked) -> Any:
     names = [each for each in (asked.id or _FILE, asked.group, asked.split) if each is not None]
     try:
         return csv_frame(
-            table, dtype=dict.fromkeys(names, str), na_values=list(_MISSING), keep_default_na=False
+            table,
+            asked.separator,
+            dtype=dict.fromkeys(names, str),
+            na_values=list(_MISSING),
+            keep_default_na=False,
         )
     except DataError as error:
         raise DataError(f"The label file {error}") from error

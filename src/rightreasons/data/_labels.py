@@ -25,8 +25,8 @@ from rightreasons.data._dataset import PARTS, SURVIVAL
 _MOST_WHOLE = 10  # different whole numbers that are still taken for classes
 _FEWEST = 10  # rows; among fewer, groups may be all different by chance
 _ABSENT = {
-    True: "A row without a label teaches nothing: leave these rows out by skip_unlabelled=True (--skip-unlabelled), or "
-    "read them without a target to predict it.",
+    True: "A row without a label teaches nothing: leave these rows out, of a table by skip_unlabelled=True "
+    "(--skip-unlabelled), or read them without a target to predict it.",
     False: "Fill it in, or delete these rows.",
 }
 _PART_NAMES = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation"}

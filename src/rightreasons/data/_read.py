@@ -37,7 +37,9 @@ _ARRAYS = _Format(
     "a NumPy file", read_arrays, ("target", "id", "group", "split", "label", "classes", "channels")
 )
 _ANNDATA = _Format("an AnnData file", read_anndata, (*_ROWS, "layer", "like"))
-_IMAGES = _Format("a folder of images", read_images, (*_ROWS, "size", "colour", "background", "labels"))
+_IMAGES = _Format(
+    "a folder of images", read_images, (*_ROWS, "size", "colour", "background", "labels", "separator")
+)
 
 FORMATS: Mapping[str, _Format] = {
     ".csv": _CSV, ".tsv": _CSV, ".txt": _CSV, ".csv.gz": _CSV, ".tsv.gz": _CSV,
@@ -118,7 +120,8 @@ def read(
         missing: further texts that stand for a missing value.
         dates_since: day, YYYY-MM-DD, that dates are counted from.
         like: a trained model's preprocessing: its columns are read, of the kinds that it knows, in any order.
-        separator: between columns, one character; default a comma, a tab for .tsv, or what a first line `sep=;` says.
+        separator: between columns, one character; default a comma, a tab for .tsv, or what a first line `sep=;` says;
+            of a folder of images, in the file `labels`.
         decimal: what decimals begin with; default a point.
         thousands: what is between groups of three digits, as in 1.234.567; default nothing. It is never guessed.
         skip_unlabelled: leave out the rows of a table that have no label, instead of refusing them; rows in messages
