@@ -94,7 +94,7 @@ def _section(found: Mapping[str, Any]) -> str:
         f"## {found['title']}\n",
         f"`recipes/{found['name']}.yaml`: {found['splits']} splits of {rows['train']} / {rows['validation']} / "
         f"{rows['test']} rows to train, choose and test; {sum(arm['fits'] for arm in found['arms'])} fits, "
-        f"{sum(arm['seconds'] for arm in found['arms']) / 60:.0f} minutes of one core.\n",
+        f"{sum(arm['seconds'] for arm in found['arms']) / 60:.0f} minutes of wall time, added up over fits.\n",
         _row(["arm", f"test {headline}", f"{confidence} interval", "Gini of maps"]),
         _row(["---"] * 4),
         *(_row(_score(arm, headline)) for arm in found["arms"]),

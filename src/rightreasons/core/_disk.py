@@ -78,7 +78,7 @@ def sync(path: Path) -> None:
 def digest_of(path: Path, files: Iterable[Path] | None = None) -> str:
     """A hash of a file's bytes, or of the names and bytes of all files in a folder: `sha256:...`.
 
-    Cost: everything is read once; SHA-256 of one core.
+    Cost: everything is read once.
 
     Args:
         path: of the file or folder.
