@@ -326,7 +326,7 @@ def test_bad_arguments():
         lens_precision(a, a, 5, -1)
     with pytest.raises(InputError, match="diversity must be a whole number; got 0.5"):
         lens(a, a, 5, diversity=0.5)
-    with pytest.raises(InputError, match=r"adjust must be one of None, 'uniform', 'unrelated'; got 'white'"):
+    with pytest.raises(InputError, match=r"adjust must be one of 'uniform', 'unrelated', None; got 'white'"):
         lens_recall(a, a, 5, adjust="white")
     with pytest.raises(InputError, match=r"maps of other rows, and the batch has 1"):
         lens(a[:1], a[:1], 5)
