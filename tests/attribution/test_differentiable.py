@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.autograd import gradcheck
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import rightreasons as rr
 from rightreasons.core import _kernels
