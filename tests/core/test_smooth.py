@@ -244,7 +244,8 @@ def test_nothing_is_left_behind_after_an_error() -> None:
 
 @pytest.mark.parametrize("beta", [0.0, -1.0, float("nan"), float("inf")])
 def test_beta_must_be_a_positive_number(beta: float) -> None:
-    with pytest.raises(InputError, match="beta is the sharpness of softplus, a positive number; got"):
+    rule = "must be a number; got nan" if beta != beta else "a positive number; got"
+    with pytest.raises(InputError, match=f"beta .*{rule}"):
         Smoothing(beta)
     with pytest.raises(InputError, match="a positive number"):
         Softplus(anneal_to=beta)

@@ -350,10 +350,12 @@ def require_different_names(path: Path, names: Sequence[str]) -> None:
 def _require_cells(path: Path, names: Sequence[str], separator: str) -> None:
     """Refuse a header that is one cell because its cells end at something else."""
     if len(names) == 1 and (other := next((each for each in SEPARATORS if each in names[0]), None)):
-        raise DataError(
-            f"{path} has one column between {separator!r}s, {names[0]!r}. If columns end at {other!r}, say "
-            f"separator={other!r} (--separator)."
-        )
+        raise DataError(f"{path} has one column between {separator!r}s, {names[0]!r}. {_ending_at(other)}")
+
+
+def _ending_at(other: str) -> str:
+    """What to do about another separator; its own first line says it for files whose reader takes no option."""
+    return f"If columns end at {other!r}, say separator={other!r} (--separator), or put a line sep={other} on top of it."
 
 
 def _unfit(
@@ -375,7 +377,7 @@ def _unfit(
         more = f"Write {own!r} for every cell, also for empty ones at the end of a row."
     likely = max(SEPARATORS, key=header.count)
     if header.count(likely) > header.count(own):
-        more += f" If columns end at {likely!r}, say separator={likely!r} (--separator)."
+        more += f" {_ending_at(likely)}"
     return DataError(
         f"{records.path} cannot be read as CSV: line {lines[1]} (row {row + 1}) has {cells} cells, and the header in "
         f"line {lines[0]} has {width}. {more}"

@@ -175,7 +175,7 @@ def _table(path: Any) -> Any:
     frame = frame[others].set_axis(names[first].str.strip())
     twice = frame.index[frame.index.duplicated()].tolist()
     if not len(frame.columns) or twice:
-        got = f"{twice[0]!r} twice" if twice else "no other column (are they separated by commas?)"
+        got = f"{twice[0]!r} twice" if twice else "no other column"
         raise RecipeError(
             f"learned: {path} must name each column of the data once, in its first column, with a meta-feature of a "
             f"name of its own in each other one; got {got}."
