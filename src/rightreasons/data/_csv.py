@@ -355,7 +355,8 @@ def _require_cells(path: Path, names: Sequence[str], separator: str) -> None:
 
 def _ending_at(other: str) -> str:
     """What to do about another separator; its own first line says it for files whose reader takes no option."""
-    return f"If columns end at {other!r}, say separator={other!r} (--separator), or put a line sep={other} on top of it."
+    how = f"say separator={other!r} (--separator), or put a line sep={other} on top of it"
+    return f"If columns end at {other!r}, {how}."
 
 
 def _unfit(
