@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 import rightreasons as rr
 from rightreasons import priors, training
-from rightreasons.core import _kernels
+from rightreasons.core.model import _kernels
 
 BATCH = 64
 ROUNDS = 9

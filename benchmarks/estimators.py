@@ -25,8 +25,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rightreasons.core._estimators import Complete, ControlVariate, Draws, Estimator, Stratified, draw
-from rightreasons.core._kriging import Kriging
+from rightreasons.attribution.path._estimators import (
+    Complete,
+    ControlVariate,
+    Draws,
+    Estimator,
+    Stratified,
+    draw,
+)
+from rightreasons.attribution.path._kriging import Kriging
 
 REFERENCES = 100
 ROWS = 16

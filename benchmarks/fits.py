@@ -27,9 +27,9 @@ from torch import nn
 from rightreasons import models, tasks
 from rightreasons.recipes import Recipe, parse
 from rightreasons.runs import RunDirectory, plan
-from rightreasons.runs import _material as material
-from rightreasons.runs._fit import train
-from rightreasons.runs._rows import Parts, parts
+from rightreasons.runs.execution._fit import train
+from rightreasons.runs.setup import _build as material
+from rightreasons.runs.setup._datasets import Parts, parts
 
 ROUNDS = 9
 FITS = 200

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rightreasons.runs._comparisons import within
+from rightreasons.runs.results._comparisons import within
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "recipes" / "results"
@@ -53,7 +53,7 @@ def _arm(arm: Mapping[str, Any]) -> dict[str, Any]:
 
 def _learned(metrics: Mapping[str, Any]) -> list[str]:
     """Whether real meta-features of a learned prior beat permuted ones, and what it found, as the report says it."""
-    from rightreasons.report._learned import recovery, sentences
+    from rightreasons.report.sections._learned import recovery, sentences
 
     found = []
     for arm in metrics["arms"]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import rightreasons as rr
 from rightreasons import attribution
-from rightreasons.core._blur import blurred
+from rightreasons.attribution.path._gaussian import blurred
 from rightreasons.training import check_differentiable
 from tests.attribution.helpers import relative, seeded
 

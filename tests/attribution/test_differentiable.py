@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import rightreasons as rr
-from rightreasons.core import _kernels
+from rightreasons.core.model import _kernels
 from tests.attribution.helpers import TOLERANCE, call, relative, seeded
 from tests.cases import CASES, LAYER, REFERENCES, Case
 from tests.networks import FEATURES, NETWORKS, Network, as_args, labels

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import rightreasons as rr
 from rightreasons.attacks import MassCentre, RandomSign, Status, TopK
 from rightreasons.audit import CONTROLS, robustness, robustness_columns, robustness_text
-from rightreasons.audit._named import ByGroup
+from rightreasons.audit._attack_registry import ByGroup
 from rightreasons.core._errors import InputError
 from rightreasons.metrics import lens, spearman, topk_intersection
 from tests.attacks.networks import cnn, generator, mlp, rows

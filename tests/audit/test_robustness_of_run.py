@@ -17,7 +17,7 @@ from rightreasons.cli import main
 from rightreasons.core._errors import InputError, RecipeError
 from rightreasons.metrics import lens_recall
 from rightreasons.report import attack_figure
-from rightreasons.report._attack import _PLACES, _examples, _places
+from rightreasons.report.figures._attack import _PLACES, _examples, _places
 from rightreasons.runs import RunDirectory
 from rightreasons.tasks import Regression
 

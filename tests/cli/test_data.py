@@ -43,7 +43,7 @@ def test_lines_to_copy_stay_lines(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RIGHTREASONS_DATA", str(tmp_path))
-    monkeypatch.setattr("rightreasons.data._fetch.urllib.request.urlopen", _offline)
+    monkeypatch.setattr("rightreasons.data.named._fetch.urllib.request.urlopen", _offline)
     assert main(["data", "describe", "film-reviews"]) == 2
     assert f"\n  tar -xzf {tmp_path}" in capsys.readouterr().err
 

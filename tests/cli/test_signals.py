@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from rightreasons.cli import main
-from rightreasons.runs import RunDirectory, _processes
+from rightreasons.runs import RunDirectory
+from rightreasons.runs.execution import _processes
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """

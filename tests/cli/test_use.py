@@ -12,7 +12,7 @@ from rightreasons.cli import main
 from rightreasons.core._errors import DataError
 from rightreasons.recipes import read
 from tests.runs.cases import finished
-from tests.runs.test_load import PEOPLE, people
+from tests.runs.inference.test_load import PEOPLE, people
 
 
 @pytest.fixture(scope="module")

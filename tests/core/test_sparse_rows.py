@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import rightreasons as rr
-from rightreasons.core import _memory
-from rightreasons.core._disk import digest_of_tensors
 from rightreasons.core._errors import InputError
 from rightreasons.core._inputs import check_inputs
 from rightreasons.core._sparse_rows import SparseRows, columns_in_blocks
+from rightreasons.core.files._disk import digest_of_tensors
+from rightreasons.core.model import _memory
 
 
 @pytest.fixture

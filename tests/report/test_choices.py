@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from rightreasons.report import _findings as findings
-from rightreasons.report._differences import _table, differences_figure, section_of
-from rightreasons.report._source import Source
+from rightreasons.report._run_view import Source
 from rightreasons.report._style import looks
-from rightreasons.report._weights import remarks, section, weights_figure
+from rightreasons.report.sections import _findings as findings
+from rightreasons.report.sections._differences import _table, differences_figure, section_of
+from rightreasons.report.sections._weights import remarks, section, weights_figure
 from rightreasons.runs import RunDirectory
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rightreasons import report
-from rightreasons.report import _risk
-from rightreasons.report._classes import _that_matter, class_shares, mean_maps
-from rightreasons.report._made import made_section
-from rightreasons.report._source import Source
+from rightreasons.report._run_view import Source
+from rightreasons.report.sections import _risk
+from rightreasons.report.sections._classes import _that_matter, class_shares, mean_maps
+from rightreasons.report.sections._provenance import made_section
 from rightreasons.runs import RunDirectory
 from tests.runs.kinds import NAMES, known, run_of
 

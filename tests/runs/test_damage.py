@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from rightreasons import runs
-from rightreasons.core._disk import only_writer, write_atomically
 from rightreasons.core._errors import DataError, RecipeError, RightReasonsError
+from rightreasons.core.files._disk import only_writer, write_atomically
 from rightreasons.runs import RunDirectory
 from tests.runs.cases import images, table
-from tests.runs.test_runner import without_times
+from tests.runs.execution.test_runner import without_times
 
 WAYS: dict[str, Callable[[bytes, bytes], bytes | None]] = {
     "empty": lambda own, other: b"",

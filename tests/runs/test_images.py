@@ -11,7 +11,7 @@ from PIL import Image
 import rightreasons as rr
 from rightreasons import recipes, runs
 from rightreasons.core._errors import DataError
-from rightreasons.runs._material import digests
+from rightreasons.runs.setup._build import digests
 
 RECIPE = {
     "name": "tiny-images",

@@ -10,13 +10,13 @@ import zarr
 from safetensors.numpy import load_file
 
 from rightreasons import audit, runs
-from rightreasons.attribution import _expected
-from rightreasons.core import _memory
+from rightreasons.attribution.path import _expected
 from rightreasons.core._errors import RecipeError
 from rightreasons.core._sparse_rows import SparseRows
-from rightreasons.data import _anndata
+from rightreasons.core.model import _memory
+from rightreasons.data.readers import _anndata
 from rightreasons.recipes import read
-from rightreasons.runs import _rows
+from rightreasons.runs.setup import _datasets as _rows
 
 h5py = pytest.importorskip("h5py")
 ROWS, GENES = 90, 40

@@ -24,8 +24,8 @@ from rightreasons.attacks._prediction import FGSM, PGD, PredictionAttack
 from rightreasons.attacks._random import RandomSign
 from rightreasons.attacks._rank import RankCorrelation
 from rightreasons.attacks._result import AttackEvaluations, AttributionAttackResult, Status, Summary
+from rightreasons.attacks._surrogate import Smoothing, Softplus, surrogate
 from rightreasons.attacks._topk import TopK
-from rightreasons.core._smooth import Smoothing, Softplus, surrogate
 
 __all__ = [
     "FGSM",

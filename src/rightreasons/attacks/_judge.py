@@ -8,15 +8,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from rightreasons.attacks._labels import Labels, Rows, predict
 from rightreasons.attacks._losses import lead
-from rightreasons.attacks._predictions import Labels, Rows, predict
 from rightreasons.attribution import Attribution
 from rightreasons.core._called import called
 from rightreasons.core._checked import Count
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
-from rightreasons.core._grad import score_gradients
-from rightreasons.core._guard import Model
-from rightreasons.core._kernels import SecondOrderKernels
+from rightreasons.core.model._grad import score_gradients
+from rightreasons.core.model._guard import Model
+from rightreasons.core.model._kernels import SecondOrderKernels
 
 
 @dataclass(eq=False)

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from rightreasons.attacks._ball import Ball, Search, row_generators
 from rightreasons.attacks._judge import Judge
-from rightreasons.attacks._predictions import Counter, Labels, Rows, first_outputs
+from rightreasons.attacks._labels import Counter, Labels, Rows, first_outputs
 from rightreasons.attacks._result import AttackEvaluations, AttributionAttackResult, Status
+from rightreasons.attacks._surrogate import Smoothing, Softplus, surrogate
 from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._grad import score_gradients
-from rightreasons.core._guard import Model, explaining
-from rightreasons.core._keywords import keywords
-from rightreasons.core._smooth import Smoothing, Softplus, surrogate
+from rightreasons.core.model._grad import score_gradients
+from rightreasons.core.model._guard import Model, explaining
+from rightreasons.core.model._keywords import keywords
 from rightreasons.metrics import Reduce, channel_sum
 
 Rowwise: TypeAlias = Callable[[Tensor, Tensor], Tensor]

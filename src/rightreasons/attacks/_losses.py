@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from rightreasons.attacks._predictions import Labels
+from rightreasons.attacks._labels import Labels
 
 Loss: TypeAlias = Literal["cross_entropy", "margin"] | Callable[[Tensor, Tensor], Tensor]
 

@@ -9,15 +9,15 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from rightreasons.attacks._ball import Ball, Bounds, Search, row_generators
+from rightreasons.attacks._labels import Counter, Labels, Rows, first_outputs
 from rightreasons.attacks._losses import Loss, row_losses
 from rightreasons.attacks._norms import Linf, Norm
-from rightreasons.attacks._predictions import Counter, Labels, Rows, first_outputs
 from rightreasons.core._called import called
 from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.core._grad import score_gradients
-from rightreasons.core._guard import Model, explaining
-from rightreasons.core._keywords import keywords
+from rightreasons.core.model._grad import score_gradients
+from rightreasons.core.model._guard import Model, explaining
+from rightreasons.core.model._keywords import keywords
 
 
 @dataclass(frozen=True, eq=False)

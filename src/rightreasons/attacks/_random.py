@@ -13,7 +13,7 @@ from rightreasons.attacks._loop import AttributionAttack, search
 from rightreasons.attacks._result import AttributionAttackResult
 from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import InputError
-from rightreasons.core._guard import Model
+from rightreasons.core.model._guard import Model
 
 
 @final

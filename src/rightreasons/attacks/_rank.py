@@ -11,7 +11,7 @@ from rightreasons.attacks._loop import AttributionAttack, Goal
 from rightreasons.attacks._mass import shares
 from rightreasons.core._checked import checked
 from rightreasons.metrics import spearman
-from rightreasons.metrics._rank import centred_ranks
+from rightreasons.metrics.agreement._rank import centred_ranks
 
 
 @final

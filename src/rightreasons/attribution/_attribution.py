@@ -11,10 +11,10 @@ from torch import Tensor
 
 from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import DifferentiabilityError
-from rightreasons.core._function import ScoreFunction
-from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs
 from rightreasons.core._score import Target
+from rightreasons.core.model._function import ScoreFunction
+from rightreasons.core.model._guard import Model, explaining
 
 
 class Evaluations(NamedTuple):

@@ -15,10 +15,10 @@ from rightreasons.attribution._attribution import (
     refuse_graph,
     refuse_no_grad,
 )
-from rightreasons.core._function import Block, ScoreFunction, rows_at_once
-from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, like
 from rightreasons.core._score import Output, Target
+from rightreasons.core.model._function import Block, ScoreFunction, rows_at_once
+from rightreasons.core.model._guard import Model, explaining
 
 
 class Part(NamedTuple):

@@ -20,9 +20,9 @@ from rightreasons.attribution._attribution import (
 )
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like, wide
 from rightreasons.core._score import Target
+from rightreasons.core.model._guard import Model
 
 _UNAWARE = Axioms(
     complete=False,

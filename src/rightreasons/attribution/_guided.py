@@ -11,11 +11,11 @@ from rightreasons.attribution._attribution import Advice, Axioms
 from rightreasons.attribution._blockwise import Blockwise, Part, as_leaves, blocks
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._function import Block, ScoreFunction
-from rightreasons.core._grad import score_gradients
-from rightreasons.core._intercept import Call, Intercept
 from rightreasons.core._score import Output
-from rightreasons.core._tape import Operation, Reach, is_linear, operations
+from rightreasons.core.model._autograd_graph import Operation, Reach, is_linear, operations
+from rightreasons.core.model._function import Block, ScoreFunction
+from rightreasons.core.model._function_mode import Call, Intercept
+from rightreasons.core.model._grad import score_gradients
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 ReluRule: TypeAlias = Callable[[Tensor, Tensor], Tensor]

@@ -11,9 +11,9 @@ from torch.nn.modules.conv import _ConvNd
 from rightreasons.core._called import called
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
-from rightreasons.core._guard import explaining
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
-from rightreasons.core._tape import is_linear, operations
+from rightreasons.core.model._autograd_graph import is_linear, operations
+from rightreasons.core.model._guard import explaining
 
 Kinds: TypeAlias = tuple[type[nn.Module], ...]
 

@@ -4,7 +4,7 @@
 for a network of a run directory.
 """
 
-from rightreasons.audit._named import attack_names, attack_of
+from rightreasons.audit._attack_registry import attack_names, attack_of
 from rightreasons.audit._robustness import CONTROLS, Robustness, robustness
 from rightreasons.audit._robustness_of_run import robustness_of_run
 from rightreasons.audit._words import robustness_columns, robustness_text

@@ -13,8 +13,8 @@ from torch import Tensor
 from rightreasons.attacks import AttributionAttack, AttributionAttackResult, RandomSign, Status
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
-from rightreasons.core._guard import Model
-from rightreasons.core._memory import within_memory
+from rightreasons.core.model._guard import Model
+from rightreasons.core.model._memory import within_memory
 from rightreasons.metrics import lens, mass_centre_shift, spearman, topk_intersection
 from rightreasons.stats import Interval, mean_interval
 

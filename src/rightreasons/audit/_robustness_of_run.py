@@ -5,11 +5,11 @@ from torch import Tensor
 
 from rightreasons import data
 from rightreasons.attacks._loop import magnitude
-from rightreasons.audit._named import ByGroup, attack_of, cheaper, over_channels
+from rightreasons.audit._attack_registry import ByGroup, attack_of, cheaper, over_channels
 from rightreasons.audit._robustness import Progress, Robustness, robustness
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
-from rightreasons.core._memory import within_memory
+from rightreasons.core.model._memory import within_memory
 from rightreasons.metrics import Reduce
 from rightreasons.runs import Trained
 from rightreasons.tasks import Binary, MultiClass

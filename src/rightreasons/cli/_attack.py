@@ -55,8 +55,8 @@ def attack(
     """Attack the explanations of a network, next to controls: random noise, another row's map, white noise."""
     from rightreasons import audit, runs
     from rightreasons.cli._progress import counted
-    from rightreasons.core._disk import writing
-    from rightreasons.runs._plan import slug
+    from rightreasons.core.files._disk import writing
+    from rightreasons.runs.setup._plan import slug
 
     trained = runs.load(run, arm=arm, split=split, explains=True, trust=trust, code=code)
     if output is not None:  # known before the work whether it can be kept
@@ -78,7 +78,7 @@ def attack(
 def _written(found: "Robustness", text: str, folder: Path) -> str:
     """The table for programs and for people, and of images the figure; says where."""
     from rightreasons import audit, report, runs
-    from rightreasons.core._disk import write_atomically
+    from rightreasons.core.files._disk import write_atomically
 
     places = [folder / "table.csv", folder / "table.txt"]
     runs.write_table(audit.robustness_columns(found), places[0])

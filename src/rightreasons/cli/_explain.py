@@ -90,7 +90,7 @@ def explain(
     """Explain every row of a file or folder; the same command goes on after an interruption."""
     from rightreasons import runs
     from rightreasons.cli._progress import counted
-    from rightreasons.runs._load import passed_over
+    from rightreasons.runs.inference._load import passed_over
 
     options.require_order(model, source)
     job = runs.Job(

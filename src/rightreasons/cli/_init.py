@@ -39,7 +39,7 @@ def init(
 ) -> None:
     """Read the data as training will, and write a recipe with comments that say what to change."""
     from rightreasons import recipes
-    from rightreasons.core._disk import write_atomically
+    from rightreasons.core.files._disk import write_atomically
 
     data = source.resolve()
     to = output or data.parent / f"{data.name.partition('.')[0]}.yaml"

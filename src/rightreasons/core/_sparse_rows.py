@@ -95,7 +95,7 @@ class SparseRows(Tensor):
 
     def require_room(self) -> None:
         """Raise InputError if the whole table, dense, does not fit into memory."""
-        from rightreasons.core._memory import free_bytes  # which imports what imports this file
+        from rightreasons.core.model._memory import free_bytes  # which imports what imports this file
 
         size, free = self.numel() * self.element_size(), free_bytes(torch.device("cpu"))
         if free is not None and size > free:

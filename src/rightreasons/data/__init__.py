@@ -9,20 +9,17 @@
 """
 
 from rightreasons.core._groups import sum_groups
-from rightreasons.data._asked import ColumnsError, NotNumbersError
 from rightreasons.data._dataset import SURVIVAL, Column, DataSet
-from rightreasons.data._drug_response import Alterations
-from rightreasons.data._fetch import data_folder
+from rightreasons.data._describe import outline
 from rightreasons.data._fitted_column import FittedColumn
-from rightreasons.data._gene_knowledge import gene_annotation, reactome, read_gmt
-from rightreasons.data._identifiers import identifiers
+from rightreasons.data._id_columns import identifiers
 from rightreasons.data._images import corrupt, rescale
-from rightreasons.data._masks import read_masks
-from rightreasons.data._outline import outline
-from rightreasons.data._predefined import predefined
 from rightreasons.data._preprocessing import Preprocessing
-from rightreasons.data._read import options, read
-from rightreasons.data._registry import (
+from rightreasons.data._text import bag_of_words
+from rightreasons.data.named._drug_response import Alterations
+from rightreasons.data.named._fetch import data_folder
+from rightreasons.data.named._gene_knowledge import gene_annotation, reactome, read_gmt
+from rightreasons.data.named._registry import (
     alterations,
     describe,
     drug_response,
@@ -32,8 +29,11 @@ from rightreasons.data._registry import (
     names,
     where,
 )
-from rightreasons.data._splits import Split, splits
-from rightreasons.data._text import bag_of_words
+from rightreasons.data.readers._masks import read_masks
+from rightreasons.data.readers._options import ColumnsError, NotNumbersError
+from rightreasons.data.readers._read import options, read
+from rightreasons.data.splitting._predefined import predefined
+from rightreasons.data.splitting._splits import Split, splits
 
 __all__ = [
     "SURVIVAL",

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Int64, Real, Shaped
 from torch import Tensor
 
-from rightreasons.core._closest import did_you_mean, repeats
 from rightreasons.core._errors import DataError, ShapeError
 from rightreasons.core._sparse_rows import SparseRows
+from rightreasons.core._suggest import did_you_mean, repeats
 
 SURVIVAL = ("time", "event")
 """The `labels` of data whose outcome is the time until an event, and whether it was seen."""

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import DataError, InputError
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.data._dataset import DataSet
 
 _NOISES = ("gaussian", "salt_and_pepper")

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import DataError, InputError
 from rightreasons.core._sparse_rows import AT_ONCE, SparseRows, columns_in_blocks
+from rightreasons.core._suggest import did_you_mean, names_in
 from rightreasons.data._dataset import Column, DataSet
 from rightreasons.data._fitted_column import (
     FittedColumn,

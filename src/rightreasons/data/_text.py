@@ -10,8 +10,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean, entries_in, names_in
 from rightreasons.core._errors import DataError
+from rightreasons.core._suggest import did_you_mean, entries_in, names_in
 from rightreasons.data._dataset import Column, DataSet
 
 PADDING, UNKNOWN = "<padding>", "<unknown>"

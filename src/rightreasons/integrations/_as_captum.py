@@ -29,9 +29,9 @@ from rightreasons.attribution import (
 from rightreasons.attribution._attribution import Explanation
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError, ShapeError, TargetError
-from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs, as_tuple, like
 from rightreasons.core._score import Target
+from rightreasons.core.model._guard import Model
 
 CaptumTarget: TypeAlias = int | tuple[int, ...] | Tensor | list[int] | list[tuple[int, ...]] | None
 Baselines: TypeAlias = int | float | Tensor | tuple[int | float | Tensor, ...] | Callable[..., Any] | None

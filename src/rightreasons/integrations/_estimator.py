@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from rightreasons import models, priors, tasks, training
 from rightreasons.attribution import Attribution, Complete, ExpectedGradients
-from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError, MissingExtraError
 from rightreasons.core._inputs import as_tuple
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.integrations._weighted import WeightedPrior, WeightedTask
 
 try:

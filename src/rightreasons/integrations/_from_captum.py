@@ -14,12 +14,12 @@ from rightreasons.attribution import Attribution, Axioms, Explanation
 from rightreasons.attribution._attribution import Call, with_outputs
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError, InputError, ShapeError
-from rightreasons.core._function import Block
-from rightreasons.core._guard import Model, explaining, in_view
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs, like
-from rightreasons.core._keywords import Keywords, keywords
-from rightreasons.core._rows import check_follow
 from rightreasons.core._score import Target, check_rows
+from rightreasons.core.model._function import Block
+from rightreasons.core.model._guard import Model, explaining, in_view
+from rightreasons.core.model._keywords import Keywords, keywords
+from rightreasons.core.model._rows import check_follow
 
 
 class _Attributes(Protocol):

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from rightreasons.attribution import Attribution, Gradient, IntegratedGradients, SmoothGrad
 from rightreasons.core._called import called
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import names_in
 from rightreasons.core._errors import InputError
-from rightreasons.core._guard import explaining
 from rightreasons.core._score import Target
+from rightreasons.core._suggest import names_in
+from rightreasons.core.model._guard import explaining
 from rightreasons.plot import Text
 from rightreasons.plot import text as _coloured
 

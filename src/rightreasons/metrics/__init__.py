@@ -28,7 +28,7 @@ Correlations at chance are 0 for independent maps only: maps that share a centre
 """
 
 from rightreasons.metrics._catalogue import METRICS, Metric
-from rightreasons.metrics._lens import (
+from rightreasons.metrics.agreement._lens import (
     Chance,
     LensResult,
     lens,
@@ -36,13 +36,13 @@ from rightreasons.metrics._lens import (
     lens_recall,
     topk_intersection,
 )
-from rightreasons.metrics._maps import Reduce, channel_sum
-from rightreasons.metrics._mass import mass_centre, mass_centre_shift
-from rightreasons.metrics._rank import kendall, lens_kendall, lens_spearman, spearman
-from rightreasons.metrics._similarity import cosine, sign_agreement
-from rightreasons.metrics._ssim import ssim
-from rightreasons.metrics._topk import DiverseTopK, diverse_topk, topk_mask
-from rightreasons.metrics._windows import Border, dilate
+from rightreasons.metrics.agreement._mass import mass_centre, mass_centre_shift
+from rightreasons.metrics.agreement._rank import kendall, lens_kendall, lens_spearman, spearman
+from rightreasons.metrics.agreement._similarity import cosine, sign_agreement
+from rightreasons.metrics.agreement._ssim import ssim
+from rightreasons.metrics.agreement._topk import DiverseTopK, diverse_topk, topk_mask
+from rightreasons.metrics.agreement._validation import Reduce, channel_sum
+from rightreasons.metrics.agreement._windows import Border, dilate
 
 __all__ = [
     "METRICS",

@@ -7,11 +7,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from rightreasons.metrics._lens import lens_precision, lens_recall, topk_intersection
-from rightreasons.metrics._mass import mass_centre_shift
-from rightreasons.metrics._rank import kendall, lens_kendall, lens_spearman, spearman
-from rightreasons.metrics._similarity import cosine, sign_agreement
-from rightreasons.metrics._ssim import ssim
+from rightreasons.metrics.agreement._lens import lens_precision, lens_recall, topk_intersection
+from rightreasons.metrics.agreement._mass import mass_centre_shift
+from rightreasons.metrics.agreement._rank import kendall, lens_kendall, lens_spearman, spearman
+from rightreasons.metrics.agreement._similarity import cosine, sign_agreement
+from rightreasons.metrics.agreement._ssim import ssim
 
 
 @dataclass(frozen=True)

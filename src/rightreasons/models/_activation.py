@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
+from rightreasons.core._suggest import did_you_mean
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

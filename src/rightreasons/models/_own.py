@@ -10,8 +10,8 @@ from typing import Any, cast
 from torch import nn
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
+from rightreasons.core._suggest import did_you_mean
 
 
 @checked

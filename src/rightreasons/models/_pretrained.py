@@ -7,9 +7,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean, names_in
 from rightreasons.core._errors import InputError, MissingExtraError
-from rightreasons.core._foreign import reading
+from rightreasons.core._suggest import did_you_mean, names_in
+from rightreasons.core.files._reading import reading
 
 _ADVICE = (
     "Pickled weights (.pt, .bin) are not read, because reading them runs code; save them with "

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.models._cnn import CNN
 from rightreasons.models._gru import GRU
 from rightreasons.models._mlp import MLP

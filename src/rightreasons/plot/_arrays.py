@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from rightreasons.core._closest import names_in
 from rightreasons.core._errors import InputError, ShapeError
+from rightreasons.core._suggest import names_in
 
 
 def array(values: Tensor, what: str, dimensions: tuple[int, ...]) -> np.ndarray:

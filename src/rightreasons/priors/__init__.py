@@ -23,29 +23,29 @@ of it.
 """
 
 from rightreasons.core._graph import FeatureGraph, feature_graph
-from rightreasons.core._random_graph import random_graph
 from rightreasons.priors._alignment import Alignment
 from rightreasons.priors._check import Level
-from rightreasons.priors._columns import MetaColumn
 from rightreasons.priors._fourier import FourierSmoothness
 from rightreasons.priors._gini import Gini, gini_coefficient
 from rightreasons.priors._graph import GraphLaplacian
 from rightreasons.priors._group import GroupSparsity
 from rightreasons.priors._grouped import Grouped
-from rightreasons.priors._interpretation import (
+from rightreasons.priors._mask import Mask
+from rightreasons.priors._monotone import Monotone
+from rightreasons.priors._norms import L1, L2
+from rightreasons.priors._prior import Prior
+from rightreasons.priors._random_graph import random_graph
+from rightreasons.priors._variation import TotalVariation
+from rightreasons.priors.learned._columns import MetaColumn
+from rightreasons.priors.learned._interpretation import (
     Dependence,
     Ranked,
     explain_importance,
     partial_dependence,
     top_features,
 )
-from rightreasons.priors._learned import LearnedPrior, controls
-from rightreasons.priors._mask import Mask
-from rightreasons.priors._meta import MetaFeatures
-from rightreasons.priors._monotone import Monotone
-from rightreasons.priors._norms import L1, L2
-from rightreasons.priors._prior import Prior
-from rightreasons.priors._variation import TotalVariation
+from rightreasons.priors.learned._learned import LearnedPrior, controls
+from rightreasons.priors.learned._meta_features import MetaFeatures
 
 __all__ = [
     "L1",

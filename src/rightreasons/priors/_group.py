@@ -12,7 +12,7 @@ from torch import Tensor
 from rightreasons.core._checked import checked
 from rightreasons.core._distributed import batch_mean
 from rightreasons.core._errors import InputError, ShapeError
-from rightreasons.core._root import safe_root
+from rightreasons.core._safe_sqrt import safe_root
 from rightreasons.priors._check import Level, checked_maps
 from rightreasons.priors._gini import gini_coefficient
 

@@ -4,10 +4,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.recipes import _names
 from rightreasons.recipes._base import Named, Strict
-from rightreasons.recipes._beliefs import Belief
+from rightreasons.recipes._data_priors import Belief
 from rightreasons.recipes._limits import LONGEST_NAME, FilePath
 from rightreasons.recipes._training import WeightingName
 

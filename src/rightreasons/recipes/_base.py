@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.recipes import _names
 from rightreasons.recipes._limits import require_no_truth_value
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.recipes import _names
 from rightreasons.recipes._arms import Arm, TermOf
 from rightreasons.recipes._schema import Recipe

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from rightreasons import data
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.recipes._base import Strict
 from rightreasons.recipes._limits import MOST_SPLITS, FilePath
 

@@ -11,7 +11,7 @@ from rightreasons import data
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import DataError
 from rightreasons.data import ColumnsError, NotNumbersError
-from rightreasons.data._read import candidates
+from rightreasons.data.readers._read import candidates
 from rightreasons.recipes._yaml import dump
 
 _SMALL = 2000  # training rows up to which an epoch is one step

@@ -11,10 +11,10 @@ from torch import Tensor
 from rightreasons import data, priors
 from rightreasons.core._errors import DataError, InputError, RecipeError
 from rightreasons.core._sparse_rows import columns_in_blocks
-from rightreasons.data._csv import csv_frame
+from rightreasons.data.readers._csv import csv_frame
 from rightreasons.priors import LearnedPrior, MetaFeatures
-from rightreasons.priors._names import like
-from rightreasons.recipes._beliefs import Belief, GraphLaplacian, Known, Wrong
+from rightreasons.priors.learned._names import like
+from rightreasons.recipes._data_priors import Belief, GraphLaplacian, Known, Wrong
 from rightreasons.recipes._limits import FilePath
 
 Statistic = Literal["mean", "sd", "missing"]

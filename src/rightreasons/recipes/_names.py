@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rightreasons import attribution, priors, training
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.models import _registry as models
-from rightreasons.recipes import _beliefs as beliefs
+from rightreasons.recipes import _data_priors as beliefs
 from rightreasons.recipes import _learned as learned
 from rightreasons.recipes._limits import require_no_truth_value, require_plausible
 from rightreasons.tasks import _registry as tasks

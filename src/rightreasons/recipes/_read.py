@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import RecipeError
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.recipes._arms import AttributionName
 from rightreasons.recipes._controls import expand
 from rightreasons.recipes._override import override

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from rightreasons.core._closest import did_you_mean
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.recipes._arms import Arm, AttributionName
 from rightreasons.recipes._base import Named, Strict
 from rightreasons.recipes._data import Data

@@ -4,8 +4,8 @@ from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import entries_in
 from rightreasons.core._errors import InputError, MissingExtraError
+from rightreasons.core._suggest import entries_in
 from rightreasons.stats._benjamini_hochberg import benjamini_hochberg
 
 

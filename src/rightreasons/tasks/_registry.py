@@ -5,8 +5,8 @@ from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from rightreasons.core._checked import checked
-from rightreasons.core._closest import did_you_mean
 from rightreasons.core._errors import InputError
+from rightreasons.core._suggest import did_you_mean
 from rightreasons.tasks._binary import Binary
 from rightreasons.tasks._multiclass import MultiClass
 from rightreasons.tasks._multilabel import MultiLabel

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from rightreasons.core._disk import TEMPORARY, sync
 from rightreasons.core._errors import DataError, InputError, MissingExtraError
+from rightreasons.core.files._disk import TEMPORARY, sync
 
 _LOG = logging.getLogger("rightreasons")
 

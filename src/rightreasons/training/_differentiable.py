@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from rightreasons.attribution import Attribution
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._grad import loss_gradients
 from rightreasons.core._inputs import Inputs, as_tuple
 from rightreasons.core._score import Target
+from rightreasons.core.model._grad import loss_gradients
 
 Verdict: TypeAlias = Literal["complete", "missing", "wrong", "independent", "undecided"]
 

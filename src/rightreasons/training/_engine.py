@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from rightreasons.attribution import PathAttribution
-from rightreasons.attribution._path import PathSum, Sums
+from rightreasons.attribution.path._path import PathSum, Sums
 from rightreasons.core._checked import Count, checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._grad import vector_jacobian
-from rightreasons.core._guard import Model, explaining, in_view
 from rightreasons.core._inputs import Inputs, as_tuple, like
-from rightreasons.core._kernels import SecondOrderKernels
 from rightreasons.core._score import Target
+from rightreasons.core.model._grad import vector_jacobian
+from rightreasons.core.model._guard import Model, explaining, in_view
+from rightreasons.core.model._kernels import SecondOrderKernels
 
 Attribution: TypeAlias = PathAttribution | Callable[..., Inputs]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import DivergedError, InputError
-from rightreasons.core._grad import loss_gradients
+from rightreasons.core.model._grad import loss_gradients
 from rightreasons.models import MLP
 from rightreasons.tasks import Task
 from rightreasons.training._forest import Labelled

@@ -15,9 +15,9 @@ from rightreasons.core._called import called
 from rightreasons.core._checked import checked
 from rightreasons.core._distributed import mean_over_ranks, means_across_ranks, of_all_ranks, share_of_rows
 from rightreasons.core._errors import InputError
-from rightreasons.core._grad import loss_gradients, norm_of
 from rightreasons.core._inputs import Inputs, as_tuple, check_inputs
-from rightreasons.core._keywords import plain
+from rightreasons.core.model._grad import loss_gradients, norm_of
+from rightreasons.core.model._keywords import plain
 from rightreasons.tasks import Task, task_from
 from rightreasons.training._engine import DoubleBackprop, Engine
 from rightreasons.training._penalty import Step, Term

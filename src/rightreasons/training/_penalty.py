@@ -11,10 +11,10 @@ from torch import Tensor
 from rightreasons.attribution import Attribution as AttributionMethod
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import DifferentiabilityError, InputError
-from rightreasons.core._guard import Model, explaining
 from rightreasons.core._inputs import Inputs, as_tuple, like
-from rightreasons.core._keywords import keywords, plain
 from rightreasons.core._score import Target
+from rightreasons.core.model._guard import Model, explaining
+from rightreasons.core.model._keywords import keywords, plain
 from rightreasons.priors import Prior
 from rightreasons.tasks import Task
 from rightreasons.training._engine import Attribution, DoubleBackprop, Engine

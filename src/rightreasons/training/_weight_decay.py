@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from rightreasons.core._checked import checked
 from rightreasons.core._errors import InputError
-from rightreasons.core._guard import Model
 from rightreasons.core._inputs import Inputs
-from rightreasons.core._root import safe_root
+from rightreasons.core._safe_sqrt import safe_root
+from rightreasons.core.model._guard import Model
 from rightreasons.training._penalty import Step
 from rightreasons.training._schedule import Weight, check_weight
 

@@ -1,0 +1,1 @@
+"""Means of maps over noise on inputs or weights: SmoothGrad, NoiseGrad, FusionGrad."""

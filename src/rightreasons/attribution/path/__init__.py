@@ -1,0 +1,1 @@
+"""Gradients along a path: integrated and expected gradients, their quadratures and estimators."""

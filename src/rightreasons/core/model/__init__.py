@@ -1,0 +1,1 @@
+"""Run the caller's model as an explanation needs it, and leave it as it was."""

@@ -1,0 +1,1 @@
+"""Named data sets: what each is, and where it is found."""

@@ -1,0 +1,1 @@
+"""Agreement of two maps of the same input."""

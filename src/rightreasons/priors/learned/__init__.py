@@ -1,0 +1,1 @@
+"""Priors learned from side information about features, and their interpretation."""

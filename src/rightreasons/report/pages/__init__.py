@@ -1,0 +1,1 @@
+"""Pages of one run, of several, and the index: sections put together."""

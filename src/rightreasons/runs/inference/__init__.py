@@ -1,0 +1,1 @@
+"""Use a finished run: load, predict, evaluate, explain."""

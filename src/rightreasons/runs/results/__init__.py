@@ -1,0 +1,1 @@
+"""What a run wrote: files, scores, comparisons and verdicts."""
