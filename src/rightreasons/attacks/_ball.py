@@ -1,4 +1,4 @@
-"""Where an attack may go, and how it moves there: radius, norm, bounds, mask and steps of every attack."""
+"""Attack settings shared by all attacks: norm ball, bounds, mask, steps and step size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

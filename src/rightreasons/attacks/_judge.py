@@ -1,4 +1,4 @@
-"""Maps of the true model, by which an attack is judged, and of the surrogate, by which it climbs."""
+"""Maps that attacks use: those of the true model to judge, those of the smooth surrogate to follow."""
 
 from collections.abc import Callable
 from contextlib import nullcontext

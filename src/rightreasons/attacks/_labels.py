@@ -1,4 +1,4 @@
-"""What a model predicts and whether a label is kept: shared by attacks on predictions and on attributions."""
+"""Predicted labels, and whether a perturbation keeps them."""
 
 from collections.abc import Callable
 from contextlib import nullcontext

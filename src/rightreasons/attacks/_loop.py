@@ -1,4 +1,4 @@
-"""The search that all attacks on attributions share; an attack is what it climbs and what it is judged by.
+"""Projected gradient ascent shared by all attacks on attributions; each attack adds its objective.
 
 Legend: B rows of the batch, R restarts, N = rows x restarts still searched, F features, S positions of a map.
 """

@@ -1,4 +1,4 @@
-"""What an attack on a prediction climbs: one number for each row, larger where the label is less likely."""
+"""Losses that attacks on predictions maximise: one number per row, larger where the label is less likely."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""Draw a map of one's own choice."""
+"""Attack that makes a map look like a given target map."""
 
 from dataclasses import dataclass
 from typing import final

@@ -1,4 +1,4 @@
-"""Move the mass of a map: away from its centre, or into a region."""
+"""Attacks that move the mass of a map: away from its centre, or into a region."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

@@ -1,4 +1,4 @@
-"""What "small" means: balls to stay in, steps to take and points to start from.
+"""Norms: projection onto a ball, steepest-ascent steps, and random starting points.
 
 Everything is in units of the radius, u = (adversarial - x) / eps of shape (N, *F), so that features may have radii of
 their own.

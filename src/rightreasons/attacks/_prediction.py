@@ -1,4 +1,4 @@
-"""Attacks on predictions: projected gradient ascent on a loss."""
+"""Attacks on predictions: FGSM and projected gradient descent (PGD)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

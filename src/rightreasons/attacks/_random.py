@@ -1,4 +1,4 @@
-"""The control of every attack: the same search without a direction."""
+"""Random perturbations of the same size: the control of every attack."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

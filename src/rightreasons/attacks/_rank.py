@@ -1,4 +1,4 @@
-"""Break the order of a map."""
+"""Attack that lowers the rank correlation of a map."""
 
 from dataclasses import dataclass
 from typing import final

@@ -1,4 +1,4 @@
-"""What an attack on attributions found, row by row, with failures kept apart."""
+"""Results of an attack on attributions, per row, with failed attacks kept apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Softplus in place of every ReLU-like operation, for one forward pass, without touching the model.
+"""Softplus in place of every ReLU-like operation during a forward pass; the model is unmodified.
 
 A network of ReLUs has second derivative zero almost everywhere, so nothing that follows the gradient of its gradient
 moves. With softplus_beta(t) = log(1 + exp(beta t)) / beta in place of every ReLU, and the same weights, it has one.

@@ -1,4 +1,4 @@
-"""Push attribution out of the most important positions, or out of their neighbourhood."""
+"""Attack that moves attribution out of the top-k positions, or out of their neighbourhood."""
 
 from dataclasses import dataclass
 from typing import final

@@ -1,4 +1,4 @@
-"""What every attribution is, whatever it computes: a frozen value called with the model, and the facts about it."""
+"""Base class of attribution methods: frozen dataclass values called with the model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Attributions that are no sums over independent points: what they share."""
+"""Base class of methods that compute maps for a block of rows at a time."""
 
 from abc import abstractmethod
 from collections.abc import Iterator

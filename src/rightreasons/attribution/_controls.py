@@ -1,4 +1,4 @@
-"""Controls: maps that know nothing of the model, which a metric worth using tells from explanations."""
+"""Control maps that do not depend on the model: random, edge and constant maps."""
 
 from abc import abstractmethod
 from dataclasses import dataclass

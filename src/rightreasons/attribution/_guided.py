@@ -1,4 +1,4 @@
-"""Guided backpropagation and the deconvolutional network: gradients whose way through ReLUs is another one."""
+"""Guided backpropagation and deconvnet: gradients with modified ReLU backward rules."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping

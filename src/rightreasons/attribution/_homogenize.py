@@ -1,4 +1,4 @@
-"""Networks whose output grows in proportion to their input: biases and shifts taken out."""
+"""Remove biases and shifts, so that the output of a network is proportional to its input."""
 
 import copy
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""Attacks on explanations by name, for where values cannot be written: the command line."""
+"""Attacks by name, as the command line needs them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

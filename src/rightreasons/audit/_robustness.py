@@ -1,4 +1,4 @@
-"""An attack on explanations, read against what a random perturbation and unrelated maps give."""
+"""Robustness of explanations under attack, beside random perturbations and unrelated maps."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

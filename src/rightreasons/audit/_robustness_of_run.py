@@ -1,4 +1,4 @@
-"""The explanations of a run's network under attack."""
+"""Robustness of the explanations of a finished run."""
 
 import torch
 from torch import Tensor

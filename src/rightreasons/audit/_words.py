@@ -1,4 +1,4 @@
-"""The table of a robustness measurement, for terminals and for files."""
+"""Tables of robustness results, for the terminal and for files."""
 
 from math import isnan
 from typing import Any

@@ -1,4 +1,4 @@
-"""`rightreasons attack`: do explanations of a run's network survive a perturbation nobody sees?"""
+"""`rightreasons attack`: robustness of a run's explanations under attack."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`rightreasons compare`: arms of several runs."""
+"""`rightreasons compare`: compare arms of several runs."""
 
 from pathlib import Path
 from typing import Annotated

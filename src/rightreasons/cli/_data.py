@@ -1,4 +1,4 @@
-"""`rightreasons data`: named sets, and a first look at a file of one's own."""
+"""`rightreasons data`: list, fetch and describe data sets."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`rightreasons evaluate`: every arm of a run on other data with known labels."""
+"""`rightreasons evaluate`: evaluate every arm of a run on other labelled data."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`rightreasons explain`: maps of every row of a file or folder."""
+"""`rightreasons explain`: write maps of every row of a file or folder."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""`rightreasons export`: attributions of a run as a table."""
+"""`rightreasons export`: export the attributions of a run as a table."""
 
 from pathlib import Path
 from typing import Annotated

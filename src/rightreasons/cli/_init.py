@@ -1,4 +1,4 @@
-"""`rightreasons init`: a first recipe for data of one's own."""
+"""`rightreasons init`: draft a first recipe for a data set."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The entry point: errors made on purpose become one line and exit code 2, never a traceback."""
+"""Entry point of the command line; errors become one line and an exit code."""
 
 import os
 import signal

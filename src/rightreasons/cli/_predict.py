@@ -1,4 +1,4 @@
-"""`rightreasons predict`: what a run's network says about new rows."""
+"""`rightreasons predict`: predict new rows with a run's network."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Live progress on a terminal, a line now and then elsewhere."""
+"""Progress: a live bar on a terminal, occasional lines elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

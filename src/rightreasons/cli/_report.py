@@ -1,4 +1,4 @@
-"""`rightreasons report`: the page of a run, and of several the page that leads to them."""
+"""`rightreasons report`: write the page of a run, or an index of several."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`rightreasons schema`: what a recipe may say, for editors."""
+"""`rightreasons schema`: print the JSON Schema of recipes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`rightreasons train`: recipes to run directories and their pages."""
+"""`rightreasons train`: train the arms of recipes and write their pages."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""The caller's model, called: its output as one tensor, and what it cannot take said in one line."""
+"""Call the caller's model and return its output as one tensor, or raise one clear error."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""One layer of validation: what is called from outside gets what its annotations promise, or one clear line."""
+"""Argument validation: a decorator that compares arguments with their annotations."""
 
 import inspect
 from collections.abc import Callable, Collection, Mapping

@@ -1,4 +1,4 @@
-"""Means over the batch that stay exact when the batch is spread over processes."""
+"""Batch means that are exact under DistributedDataParallel."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

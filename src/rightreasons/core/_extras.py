@@ -1,4 +1,4 @@
-"""Optional dependencies: one line that says how to install them."""
+"""Optional dependencies: raise `MissingExtraError` with the command that installs them."""
 
 from importlib.util import find_spec
 

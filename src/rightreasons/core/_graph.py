@@ -1,4 +1,4 @@
-"""Feature graphs as validated edge lists, from whatever form a scientist holds them in.
+"""Feature graphs as validated edge lists.
 
 Legend: p nodes (features), E undirected edges, N stored entries of the given adjacency.
 """

@@ -1,4 +1,4 @@
-"""From features back to the columns they were made from."""
+"""Groups of features: map features back to the columns they were made from."""
 
 from collections.abc import Mapping, Sequence
 

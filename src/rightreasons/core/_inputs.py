@@ -1,4 +1,4 @@
-"""One tensor or a tuple of tensors, batch first: what every method takes and mirrors."""
+"""Inputs: a tensor or a tuple of tensors, batch first; checks and conversions."""
 
 from collections.abc import Sequence
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""A square root that can be trained through."""
+"""A square root with a finite gradient at zero."""
 
 import torch
 from jaxtyping import Float

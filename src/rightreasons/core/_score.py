@@ -1,4 +1,4 @@
-"""Which number of the model's output is explained: (output, target) -> one score for each row."""
+"""The explained score: (output, target) -> one number per row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

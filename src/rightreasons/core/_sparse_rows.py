@@ -1,4 +1,4 @@
-"""Tables in which most numbers of a column are alike, such as counts of genes in cells; dense where they are read."""
+"""Sparse tables: CSR rows with one background value per column, dense where they are read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Names: which one was meant, which occur twice, and lists of them."""
+"""Suggestions for misspelt names, repeated names, and lists of names."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable

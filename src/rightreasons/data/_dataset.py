@@ -1,4 +1,4 @@
-"""What a data set is, whatever it came from."""
+"""The data set: inputs, labels, names of columns and classes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

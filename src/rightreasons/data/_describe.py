@@ -1,4 +1,4 @@
-"""A data set in words: what one checks before training on it."""
+"""Describe a data set in words, before training on it."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What was learned about one column of a table, and what it does to numbers."""
+"""The fitted transformation of one column of a table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

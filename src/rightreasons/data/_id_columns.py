@@ -1,4 +1,4 @@
-"""Numbers that are names: what a column of a table counts or identifies is no measurement."""
+"""Detect columns that identify or count rows instead of measuring something."""
 
 import re
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Pixels: their range, and the noise that robustness is measured under."""
+"""Image values: their range, and the noise that robustness is measured under."""
 
 from dataclasses import replace
 

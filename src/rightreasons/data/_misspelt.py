@@ -1,4 +1,4 @@
-"""Names of a few rows that look like a misspelt name of many."""
+"""Detect class names that are probably misspelt."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Imputation, categories and scaling of tables: fitted on training rows, saved with the run."""
+"""Preprocessing of tables: imputation, categories and scaling, fitted on training rows."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Words as numbers."""
+"""Texts as sequences of word numbers, and as bags of words."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the estimators of scikit-learn share: from rows and labels to a trained network and its attributions."""
+"""Base class of the scikit-learn estimators."""
 
 import copy
 from collections.abc import Callable, Iterable

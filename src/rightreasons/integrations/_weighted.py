@@ -1,4 +1,4 @@
-"""Rows that count more than others, for any task that is a mean over rows and any prior that is one."""
+"""Sample weights for any task or prior that is a mean over rows."""
 
 from collections.abc import Callable
 from typing import Any

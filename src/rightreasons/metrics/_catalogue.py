@@ -1,4 +1,4 @@
-"""One table of the metrics: name, direction, needs."""
+"""The table of metrics: name, direction, needs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Networks that users write themselves: `module:factory`, from a folder they name."""
+"""User-defined networks: `module:factory`, imported from a folder the caller names."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""Fine-tuning: weights from a file, and parts that stay as they are."""
+"""Fine-tuning: load weights from a file, and freeze layers."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""Networks by name, for recipes, and their initialisation from a seed."""
+"""Networks by name, initialised from a seed."""
 
 import inspect
 import math

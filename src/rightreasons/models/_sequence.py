@@ -1,4 +1,4 @@
-"""What networks for sequences share: how positions become vectors, and which positions count.
+"""Embeddings of positions, and the mean over unpadded positions, for sequence networks.
 
 Legend: B rows, L positions, C channels, D width.
 """

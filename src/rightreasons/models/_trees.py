@@ -1,4 +1,4 @@
-"""Decision trees as tensors: what another library grew is saved, loaded and used without that library.
+"""Decision trees as tensors: saved and evaluated without the library that grew them.
 
 Legend: B rows, p features, T trees, N most nodes of a tree, K outputs.
 """

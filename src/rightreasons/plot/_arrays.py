@@ -1,4 +1,4 @@
-"""What figures are made of, checked: arrays on the CPU, finite, with a name for each row and column."""
+"""Validation of the arrays that figures are drawn from."""
 
 from collections.abc import Sequence
 

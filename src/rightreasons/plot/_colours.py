@@ -1,4 +1,4 @@
-"""One colour scale for every figure: red for, blue against, white at zero."""
+"""The colour scale of every figure: red for, blue against, white at zero."""
 
 import numpy as np
 

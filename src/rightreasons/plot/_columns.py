@@ -1,4 +1,4 @@
-"""Attributions of the columns of a table: of one row, or of all rows together."""
+"""Attributions of a table: bars of one row, or a summary of all rows."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Figures without a display or global state; matplotlib is imported when the first one is drawn."""
+"""Figures without a display or global state; matplotlib is imported on first use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

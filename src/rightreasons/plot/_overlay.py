@@ -1,4 +1,4 @@
-"""Maps over pictures, as arrays: no drawing library is needed for it."""
+"""Maps overlaid on images, as arrays."""
 
 from typing import Literal, get_args
 

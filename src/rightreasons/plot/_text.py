@@ -1,4 +1,4 @@
-"""Words on the colour of their attribution, as HTML that needs nothing else."""
+"""Words coloured by their attribution, as self-contained HTML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Agreement with a human's map of what matters."""
+"""Alignment prior: agreement with a human's map."""
 
 from dataclasses import dataclass
 from math import prod

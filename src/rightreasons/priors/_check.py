@@ -1,4 +1,4 @@
-"""What every prior checks before it computes, and the pieces several of them share.
+"""Validation and helpers shared by the priors.
 
 Legend: B rows, F shape of one map, p features of a flattened map.
 """

@@ -1,4 +1,4 @@
-"""Smoothness by frequencies: the spectrum of a map along a sequence should be low."""
+"""Fourier smoothness prior: maps along a sequence should have low frequencies."""
 
 import math
 from dataclasses import dataclass

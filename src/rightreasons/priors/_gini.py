@@ -1,4 +1,4 @@
-"""Sparsity by the Gini coefficient: few features should carry most of the attribution."""
+"""Gini sparsity prior: few features carry most of the attribution."""
 
 from dataclasses import dataclass
 

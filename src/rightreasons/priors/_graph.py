@@ -1,4 +1,4 @@
-"""Smoothness over a graph of features: features that interact should matter alike."""
+"""Graph Laplacian prior: features that interact should matter alike."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import InitVar, dataclass

@@ -1,4 +1,4 @@
-"""Sparsity over groups of features: few columns, pathways or regions should matter."""
+"""Group sparsity prior: few columns, pathways or regions should matter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

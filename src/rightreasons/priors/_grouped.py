@@ -1,4 +1,4 @@
-"""Beliefs about original columns of a table, for models that see several features of one column."""
+"""Apply a prior to original columns, where a model sees several features per column."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

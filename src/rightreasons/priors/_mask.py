@@ -1,4 +1,4 @@
-"""Right for the right reasons: where a mask says "irrelevant", attributions should vanish."""
+"""Mask prior (right for the right reasons): no attribution where the mask says irrelevant."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Signs: what should raise the output, and what should lower it."""
+"""Monotonicity prior: which features should raise, and which lower, the output."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

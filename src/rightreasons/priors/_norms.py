@@ -1,4 +1,4 @@
-"""Shrinking attributions: mean absolute value and sum of squares."""
+"""L1 and L2 priors on attributions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

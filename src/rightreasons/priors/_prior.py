@@ -1,4 +1,4 @@
-"""What the rest of the library may rely on in a prior."""
+"""The protocol of priors."""
 
 from typing import Protocol, runtime_checkable
 

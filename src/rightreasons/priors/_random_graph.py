@@ -1,4 +1,4 @@
-"""Graphs that say nothing: the control of a belief in a graph.
+"""Random graphs: the control of a graph prior.
 
 Legend: p nodes (features), E undirected edges.
 """

@@ -1,4 +1,4 @@
-"""Smoothness over space or time: neighbouring positions should matter alike."""
+"""Total variation prior: neighbouring positions should matter alike."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""What an arm of a recipe may say: terms, weights that are tried for them, and what else it is."""
+"""Arms of a recipe: terms, weights to try, and peers."""
 
 from typing import Any, ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""What every part of a recipe has in common: unknown keys are refused, names bring their fields."""
+"""Base models of recipes: unknown keys are refused, named values bring their fields."""
 
 from typing import Any, ClassVar
 

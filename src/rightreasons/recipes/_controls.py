@@ -1,4 +1,4 @@
-"""Controls of a belief: the same arm with random knowledge of the same size, so that a gain can be told from luck."""
+"""Controls of a belief: the same arm with random knowledge of the same size."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Which data a recipe trains on, and how they are split."""
+"""The `data:` section of a recipe."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal

@@ -1,4 +1,4 @@
-"""Priors that need to know the data, as a recipe says them: by names of columns, with graphs and groups in files.
+"""Priors of recipes that refer to columns, graphs or groups of the data.
 
 Each is a value that becomes a prior of `rr.priors` once the features are known; `wrong` replaces what it knows by
 random knowledge of the same size.

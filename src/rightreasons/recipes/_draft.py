@@ -1,4 +1,4 @@
-"""A first recipe for data of one's own, with comments that say what to change."""
+"""Draft a first recipe for a data set, with comments."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a recipe may say, as a JSON Schema, so that editors complete keys and mark mistakes."""
+"""The JSON Schema of recipes, for editors."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""A prior learned from meta-features, as a recipe says it: a table and sets in files, statistics of training rows."""
+"""Learned priors in recipes: meta-features from tables, sets and training rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What no recipe can mean: numbers beyond these, and paths that no system has, are refused before anything runs."""
+"""Plausibility limits of numbers, names and paths in recipes."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a recipe can name, and with which fields: models, tasks, priors, attributions, peers, ways to train."""
+"""Names that recipes may use, and the fields of each: models, tasks, priors, attributions, peers."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence

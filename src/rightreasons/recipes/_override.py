@@ -1,4 +1,4 @@
-"""Changes of a recipe from the command line: `training.epochs=5`, `arms.0.weights=[0.1, 1]`."""
+"""Overrides from the command line: `training.epochs=5`, `arms.0.weights=[0.1, 1]`."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading recipes: whatever is wrong becomes one line that names the key and the closest valid one."""
+"""Read and validate recipes; an error names the key and the closest valid one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

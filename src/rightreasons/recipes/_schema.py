@@ -1,4 +1,4 @@
-"""What a recipe may say. Every unknown key is refused with the closest known one; every default is filled in."""
+"""The schema of recipes, as pydantic models."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Literal

@@ -1,4 +1,4 @@
-"""How each fit of a recipe is trained."""
+"""The `training:` section of a recipe."""
 
 from typing import Any, ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""YAML as recipes have it, of which nothing is trusted: neither its size, nor its depth, nor its aliases."""
+"""Load and dump YAML, bounded in size, depth and aliases."""
 
 import re
 from collections.abc import Hashable

@@ -1,4 +1,4 @@
-"""What sections of a page are made of. A section says what it shows; one template says how."""
+"""Building blocks of report sections: headings, text, tables, figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

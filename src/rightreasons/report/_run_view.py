@@ -1,4 +1,4 @@
-"""What every section of a page is made from: a finished run, and the words for what it compares and explains."""
+"""A finished run as report sections read it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""How figures look, and how they become inline SVG: no request leaves the page, no two figures share an id."""
+"""Figure styles, and figures as inline SVG with unique ids."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Numbers as readers expect them, and the sentences that say what came out."""
+"""Numbers and verdicts in words."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

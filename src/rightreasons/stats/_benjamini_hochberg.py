@@ -1,4 +1,4 @@
-"""Many tests at once, a share of whose findings may be false."""
+"""Benjamini-Hochberg adjustment (false discovery rate)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Are the features that came out on top those of a known group more often than chance has it?"""
+"""Enrichment of a known group among the top features (hypergeometric test)."""
 
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Several tests at once."""
+"""Holm adjustment (family-wise error rate)."""
 
 import math
 from collections.abc import Sequence

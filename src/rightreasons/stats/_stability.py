@@ -1,4 +1,4 @@
-"""Whether features come out in the same order every time."""
+"""Stability of feature rankings over runs, and recovery of known features."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Intervals and corrected paired tests from repeated splits of one data set."""
+"""Corrected paired t tests and intervals for repeated splits (Nadeau-Bengio)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

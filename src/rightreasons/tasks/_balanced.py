@@ -1,4 +1,4 @@
-"""Loss weights that make up for classes of different sizes."""
+"""Class weights that balance classes of different sizes."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""From a hazard relative to other rows to the probability of survival: Breslow's estimate of the baseline.
+"""Breslow estimate of the baseline hazard: survival probabilities from log hazards.
 
 Legend: B rows, K distinct times of events, T times asked for.
 """

@@ -1,4 +1,4 @@
-"""Yes/no labels from one logit."""
+"""Binary classification from one logit."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What outputs and labels must look like; every task asks here before it computes anything."""
+"""Validation of outputs and labels."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A plain loss function as a task."""
+"""A loss function as a task."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

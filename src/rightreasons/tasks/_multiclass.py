@@ -1,4 +1,4 @@
-"""One class of several."""
+"""Multi-class classification."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Several yes/no labels per row."""
+"""Multi-label classification."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""What a task's outputs say about rows, in words people use: probabilities, predicted classes, risks."""
+"""Predictions in words: probabilities, classes, risks."""
 
 from collections.abc import Sequence
 from functools import singledispatch

@@ -1,4 +1,4 @@
-"""Tasks by name, for recipes."""
+"""Tasks by name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields

@@ -1,4 +1,4 @@
-"""A number per row."""
+"""Regression."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Figures of merit on plain tensors, in float64."""
+"""Scores (AUC, accuracy, R2, concordance, ...) on tensors, in float64."""
 
 from itertools import groupby
 

@@ -1,4 +1,4 @@
-"""Time until an event that is not always seen."""
+"""Survival: Cox partial likelihood with Efron ties."""
 
 from dataclasses import dataclass
 from typing import ClassVar

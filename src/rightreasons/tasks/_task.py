@@ -1,4 +1,4 @@
-"""The protocol every task follows."""
+"""The protocol of tasks."""
 
 from typing import ClassVar, Protocol, runtime_checkable
 

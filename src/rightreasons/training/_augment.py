@@ -1,4 +1,4 @@
-"""Changes of training images that leave the label as it is, drawn anew for every row and step."""
+"""Data augmentation of training images: shifts and flips."""
 
 from dataclasses import dataclass
 from typing import Literal, final

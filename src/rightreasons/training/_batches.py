@@ -1,4 +1,4 @@
-"""Rows in an order that depends on nothing but (seed, epoch), and random states that depend on nothing but the step."""
+"""Batches in an order that depends on (seed, epoch), and random states per step."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Checkpoints in safetensors and JSON, written so that a kill at any moment leaves a whole one. Nothing is pickled."""
+"""Checkpoints in safetensors and JSON, written atomically."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What `fit` refuses before it begins."""
+"""Checks of `fit` before training."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which parameters get gradient from a map, and which silently do not."""
+"""Detect which parameters receive gradients from a map."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How a penalty's gradient reaches the parameters. Engines decide the way, never the value."""
+"""Engines: how a penalty's gradient reaches the parameters (double backprop, or recomputation)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping

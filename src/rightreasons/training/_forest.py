@@ -1,4 +1,4 @@
-"""Peers of decision trees, grown by scikit-learn and kept as tensors."""
+"""Tree peers: random forest and gradient boosting, grown by scikit-learn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The linear peer: lasso, ridge or elastic net of any task, to the optimum, with exact zeros.
+"""Linear peers: lasso, ridge and elastic net for every task.
 
 Legend: n rows, p features, K outputs.
 """

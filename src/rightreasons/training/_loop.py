@@ -1,4 +1,4 @@
-"""A training loop that can be read from top to bottom."""
+"""The training loop."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The sum that is minimised: the task's loss plus weighted terms."""
+"""The objective: the task's loss plus weighted terms."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Terms of an objective, and the one this package exists for: a prior on an attribution."""
+"""Penalties: a prior on an attribution, as a term of an objective."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""How the learning rate changes over a run: factors that are functions of the share of steps that are done."""
+"""Learning-rate schedules."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The state of a run: what is trained, how far it is, and what a checkpoint holds."""
+"""The state of a training run, and what a checkpoint holds."""
 
 import re
 from collections.abc import Callable, Iterator

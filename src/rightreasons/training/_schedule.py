@@ -1,4 +1,4 @@
-"""Weights of penalties that change or are found while training."""
+"""Weights of penalties that are scheduled or found while training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

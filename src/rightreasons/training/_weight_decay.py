@@ -1,4 +1,4 @@
-"""Shrinking the weights themselves: the classical peers that priors on attributions are compared with.
+"""Penalties on weights: L1, L2 and sparse group lasso, the classical controls.
 
 Matrices are the trainable parameters with at least two dimensions, in the order in which the model registers them;
 "first" is the first of them, which reads the inputs in a plain network.

@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of the last feature maps speak for the output."""
+"""Grad-CAM: feature maps of a convolutional layer, weighted by their mean gradients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

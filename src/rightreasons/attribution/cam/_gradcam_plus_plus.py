@@ -1,4 +1,4 @@
-"""Grad-CAM++: Grad-CAM whose weights count the places that speak for the output, not all places alike."""
+"""Grad-CAM++: feature maps weighted by their positive gradients, place by place."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

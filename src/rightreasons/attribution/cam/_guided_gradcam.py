@@ -1,4 +1,4 @@
-"""Guided Grad-CAM."""
+"""Guided Grad-CAM: guided backpropagation multiplied by Grad-CAM."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

@@ -1,4 +1,4 @@
-"""XGrad-CAM: Grad-CAM with gradients averaged where the feature maps are active."""
+"""XGrad-CAM: feature maps weighted by gradients averaged over their activation."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

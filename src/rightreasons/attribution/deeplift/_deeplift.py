@@ -1,4 +1,4 @@
-"""DeepLIFT with the rescale rule."""
+"""DeepLIFT and DeepLIFT SHAP with the rescale rule."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Functions whose derivative is their slope from a baseline: what the rescale rule of DeepLIFT puts into a model.
+"""DeepLIFT's rescale rule: activation functions whose backward is the slope from a baseline.
 
 The model runs at the baseline, and what every non-linear function does is remembered; it then runs at x, with the same
 functions in the same order, whose derivatives are the slopes between the two. [shrikumar2017]

@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation."""
+"""Layer-wise relevance propagation (LRP)."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Functions that pass relevance backwards instead of gradients: what layer-wise relevance propagation runs a model in.
+"""Functions whose backward propagates relevance instead of gradients.
 
 What autograd carries from output to input is, inside, the relevance of every tensor. Layers share it by their rule;
 sums, means and averages in proportion to their terms; activations, and everything that only moves numbers, pass it on.

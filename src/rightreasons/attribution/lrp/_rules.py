@@ -1,4 +1,4 @@
-"""Rules of layer-wise relevance propagation, as data: how a linear layer shares relevance among its inputs.
+"""LRP rules as data: how a linear layer distributes relevance over its inputs.
 
 A layer z_k = sum_j x_j w_jk + b_k gives each of its inputs the part of the relevance R_k that its term has in z_k, or
 in a sum of modified terms. A rule is the list of those sums. [bach2015], [montavon2019]

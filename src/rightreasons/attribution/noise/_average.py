@@ -1,4 +1,4 @@
-"""The mean of one method's maps over several models or inputs: what methods around a method share."""
+"""Mean of a method's maps over several models or inputs."""
 
 from math import isfinite
 

@@ -1,4 +1,4 @@
-"""FusionGrad: noise on the weights and noise on the inputs."""
+"""FusionGrad: mean map under noise on weights and inputs."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final

@@ -1,4 +1,4 @@
-"""NoiseGrad: the mean map over networks whose weights are a little wrong."""
+"""NoiseGrad: mean map under multiplicative noise on the weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

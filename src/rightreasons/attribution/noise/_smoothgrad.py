@@ -1,4 +1,4 @@
-"""SmoothGrad, and the square and variance of the same gradients."""
+"""SmoothGrad, SmoothGrad-Squared and VarGrad."""
 
 from dataclasses import dataclass
 from math import isfinite

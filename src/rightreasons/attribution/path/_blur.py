@@ -1,4 +1,4 @@
-"""Blur integrated gradients: a path that adds detail to a picture, so that no baseline has to be chosen."""
+"""Blur integrated gradients: a path from a blurred image to the image, without a baseline."""
 
 from dataclasses import dataclass
 from math import isfinite

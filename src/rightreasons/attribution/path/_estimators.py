@@ -1,4 +1,4 @@
-"""How draws of a path integral are turned into an attribution: running sums, then a small combination.
+"""Monte Carlo estimators of path integrals: running sums over draws, then a small combination.
 
 Expected gradients of feature i is the mean over references r and alpha ~ U(0, 1) of v_i = u_i * g_i, with
 u = x - r and g the gradient at z = r + alpha * u. Legend: B rows, m draws of a chunk, n draws in all, F features,

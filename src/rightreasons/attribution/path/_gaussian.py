@@ -1,4 +1,4 @@
-"""Gaussian blur as diffusion on the grid of pixels, with borders that nothing crosses [lindeberg1990].
+"""Gaussian blur as diffusion on the pixel grid with reflecting borders [lindeberg1990].
 
 Legend: b rows, m blurs, c channels, h by w places.
 """

@@ -1,4 +1,4 @@
-"""The gradient, and the gradient times the input."""
+"""Gradient (saliency), and input times gradient."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, final

@@ -1,4 +1,4 @@
-"""Guided integrated gradients: a path that goes where the gradient is small."""
+"""Guided integrated gradients: an adaptive path along small gradients."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

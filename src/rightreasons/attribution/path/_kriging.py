@@ -1,4 +1,4 @@
-"""Expected gradients by interpolation: gradients at n points tell of the gradients on all R paths.
+"""Expected gradients by kriging: n gradients interpolated onto the paths from all R references.
 
 Every partial derivative is modelled as an unknown constant plus a Gaussian process over the input space, the same
 kernel k for all. With z_j the points where gradients g_j are known and k_r the kernel averaged along the path from

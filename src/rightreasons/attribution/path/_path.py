@@ -1,4 +1,4 @@
-"""Attributions that are sums over points: what they share, and how they are evaluated in chunks.
+"""Base class of methods that sum gradients over points on a path, evaluated in chunks.
 
 A method says which points it needs and what it keeps of each gradient (`PathSum`); everything else (guards, chunks,
 graphs, engines) is here, once. Legend: B rows of the batch, b rows of a block, n draws of a row, m draws of a piece,

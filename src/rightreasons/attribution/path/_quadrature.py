@@ -1,4 +1,4 @@
-"""Quadrature on [0, 1]: where along a path gradients are taken, and how they are weighted."""
+"""Quadrature rules on [0, 1]: nodes and weights."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

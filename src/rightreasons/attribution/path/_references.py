@@ -1,4 +1,4 @@
-"""References: where they come from, and who may serve as whose."""
+"""Baselines and reference sets, and their assignment to rows."""
 
 from collections.abc import Sized
 from typing import Any, Protocol, runtime_checkable

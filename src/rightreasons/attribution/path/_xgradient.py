@@ -1,4 +1,4 @@
-"""The closed form of integrated gradients on networks without biases."""
+"""X-Gradient: integrated gradients in closed form, for networks without biases."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, final

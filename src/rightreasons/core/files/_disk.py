@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever is killed when; what they hold, told by a digest; one writer at a time."""
+"""Atomic writes, digests and file locks."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Files of strangers: whatever a library says of a damaged one becomes one line that names it."""
+"""Read untrusted files: damage and absurd sizes raise `DataError` in one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

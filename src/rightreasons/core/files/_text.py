@@ -1,4 +1,4 @@
-"""Text files of strangers."""
+"""Read untrusted text files."""
 
 from pathlib import Path
 

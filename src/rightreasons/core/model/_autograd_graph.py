@@ -1,4 +1,4 @@
-"""What autograd recorded between an output and the tensors it was computed from, operation by operation.
+"""Walk the autograd graph between an output and its inputs, operation by operation.
 
 The tape is the model as it ran: modules, functions and operators, in place or not, used once or often, all look the
 same on it. Methods that change backward passes read it to know that they have seen every operation.

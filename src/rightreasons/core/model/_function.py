@@ -1,4 +1,4 @@
-"""The function whose gradient is taken: from inputs, or from an inner activation, to one score for each row."""
+"""The function whose gradient is taken: from inputs or an activation to one score per row."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

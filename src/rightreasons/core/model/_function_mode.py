@@ -1,4 +1,4 @@
-"""Other functions in place of PyTorch's, while a model runs, whatever way the model calls them."""
+"""A TorchFunctionMode that overrides functions during a forward pass."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar

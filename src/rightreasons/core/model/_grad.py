@@ -1,4 +1,4 @@
-"""The only place that calls `torch.autograd.grad`."""
+"""Gradients of scores; the only module that calls `torch.autograd.grad`."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Run the caller's model the way an explanation needs it, and leave it alone."""
+"""Eval mode and differentiable kernels while a model is explained; the model is unmodified."""
 
 import threading
 import warnings

@@ -1,4 +1,4 @@
-"""What a value holds, with other modules and tensors in place of those it leads to."""
+"""Copy containers and objects with the modules and tensors inside them replaced."""
 
 import sys
 import weakref

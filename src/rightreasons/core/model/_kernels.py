@@ -1,4 +1,4 @@
-"""Layers that have a second derivative, and one that does not compute what is zero or not wanted.
+"""Layers whose double backward skips zero or unused terms.
 
 PyTorch's own double backward of a convolutional ReLU network does two needless things. The gradient of a ReLU or a
 max-pooling does not depend smoothly on its input, but autograd returns *tensors of zeros* for it, and a whole backward

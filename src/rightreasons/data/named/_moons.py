@@ -1,4 +1,4 @@
-"""Two moons among columns of noise: made, not fetched."""
+"""Two moons among noise columns (synthetic)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""NHEFS: smokers of the first national health survey, followed to 1992. What is used and what not.
+"""NHEFS: smokers of the first national health survey, followed to 1992; columns used, columns dropped.
 
 Meanings are those of the code book in package causaldata (`causaldata.nhefs_codebook`). Everyone in the file
 was alive and interviewed again in 1982: all 318 deaths are from 1983 to 1992. A model of death must therefore

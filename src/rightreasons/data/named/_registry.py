@@ -1,4 +1,4 @@
-"""Data sets by name: from the first place that has them."""
+"""Load a named data set from the first place that has it."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The named data sets: what each is, and where it is looked for."""
+"""The table of named data sets: description, licence, and where each is found."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pieces of DNA around places where the messenger may be spliced."""
+"""DNA around splice sites."""
 
 from pathlib import Path
 from typing import Any

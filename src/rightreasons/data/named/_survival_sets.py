@@ -1,4 +1,4 @@
-"""Two survival studies: which columns were known at the start, and which are kept out and why.
+"""SUPPORT2 and FLCHAIN: columns known at the start, and columns left out with reasons.
 
 Meanings are those of the studies' public descriptions (SUPPORT: Vanderbilt's documentation of `support2`; light chains:
 the manual of R's package survival).

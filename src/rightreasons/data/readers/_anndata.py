@@ -1,4 +1,4 @@
-"""Expression matrices in AnnData's .h5ad, read with h5py alone.
+"""Read AnnData .h5ad files with h5py.
 
 The file is HDF5: the matrix X (cells or samples x genes) dense or compressed by rows or columns, a table `obs` about
 the rows and a table `var` about the columns. A column of a table is an array, or a group that holds codes and

@@ -1,4 +1,4 @@
-"""NumPy files: arrays that are already numbers."""
+"""Read NumPy .npy and .npz files."""
 
 import zipfile
 from collections.abc import Iterator

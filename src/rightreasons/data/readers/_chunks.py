@@ -1,4 +1,4 @@
-"""A source of any size, some rows at a time: what is in memory does not grow with the number of rows.
+"""Read a source of any size in chunks of rows.
 
 A piece is a small file or folder of the source's own form, made for as long as it is needed, so that it is read by
 whatever reads the source; the parser that reads CSV also says where it is cut. Forms that cannot be cut (archives,

@@ -1,4 +1,4 @@
-"""What a column of a table holds: numbers, truth values, dates or categories."""
+"""Column types: numbers, truth values, dates or categories."""
 
 import re
 from collections.abc import Mapping

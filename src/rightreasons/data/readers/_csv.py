@@ -1,4 +1,4 @@
-"""CSV text: where its records are, and that each has a cell for every column, before any value is taken from it.
+"""CSV parsing: find the records and check that each has a cell for every column.
 
 Whoever reads a CSV file, at once or in chunks, reads it through `csv_frame` or cuts it where `layout` says. A quote
 opens a cell only at its beginning, after blanks; elsewhere it is a character like any other, such as an inch mark.

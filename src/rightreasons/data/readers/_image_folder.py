@@ -1,4 +1,4 @@
-"""Folders of pictures: one folder for each class."""
+"""Read a folder of images, one subfolder per class."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A CSV file beside images that says what each is: its label, what it belongs to, its part of a split."""
+"""Read the CSV file beside images that gives label, group and split."""
 
 from dataclasses import replace
 from pathlib import Path

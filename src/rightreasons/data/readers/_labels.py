@@ -1,4 +1,4 @@
-"""The label of each row, and the names it goes by, from columns of a table."""
+"""Labels, and their names, from columns of a table."""
 
 from pathlib import Path
 from typing import Any

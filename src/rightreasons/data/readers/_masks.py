@@ -1,4 +1,4 @@
-"""Beliefs about where to look, from disk: masks and boxes for each picture, as guidance of a prior."""
+"""Read masks and boxes of images, the guidance of a prior."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the caller of `read` said about a file."""
+"""Options of `read`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

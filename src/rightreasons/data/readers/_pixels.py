@@ -1,4 +1,4 @@
-"""Image files as pixels: the same for training, predictions, evaluations and explanations."""
+"""Decode image files to pixels."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Reading anyone's data: what a path is decides how it is read."""
+"""Read a file or folder; its kind decides the reader."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields

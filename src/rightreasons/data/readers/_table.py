@@ -1,4 +1,4 @@
-"""Tables: CSV and Parquet files to data sets."""
+"""Read tables from CSV and Parquet."""
 
 from pathlib import Path
 from typing import Any

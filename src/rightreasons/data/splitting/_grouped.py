@@ -1,4 +1,4 @@
-"""Splits that keep the rows of one cluster together."""
+"""Grouped splits: rows of one group stay together."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Splits that come with the data."""
+"""Splits defined by a column of the data."""
 
 from collections.abc import Iterator
 from dataclasses import replace

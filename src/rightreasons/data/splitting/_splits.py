@@ -1,4 +1,4 @@
-"""Repeated random splits."""
+"""Random and stratified splits, repeated."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Overlap of the most important positions, up to small shifts, and how much of it is chance [kamath2024].
+"""LENS: locality-sensitive top-k overlap, with chance levels [kamath2024].
 
 Legend: B rows, S shape of the space, n positions, k selected positions.
 """

@@ -1,4 +1,4 @@
-"""Where the mass of a map lies.
+"""Centre of mass of a map, and its shift.
 
 Legend: B rows, S shape of the space, d its dimensions.
 """

@@ -1,4 +1,4 @@
-"""Rank correlations of whole maps, plain and of window means.
+"""Rank correlations of maps, plain and of window means.
 
 Legend: B rows, S shape of the space, n positions.
 """

@@ -1,4 +1,4 @@
-"""Agreement of signed maps entry by entry.
+"""Cosine similarity and sign agreement of signed maps.
 
 Legend: B rows, n entries of a flattened map.
 """

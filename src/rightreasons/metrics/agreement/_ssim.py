@@ -1,4 +1,4 @@
-"""Structural similarity of maps.
+"""Structural similarity (SSIM) of maps.
 
 Legend: B rows, S shape of the space, m moments.
 """

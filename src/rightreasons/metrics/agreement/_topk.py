@@ -1,4 +1,4 @@
-"""The k most important positions of a map, plain or spread out.
+"""Top-k positions of a map, plain or diverse, and their overlap.
 
 Legend: B rows, S shape of the space, n positions, R lines of the space (all axes but the last), L length of a line,
 m lines touched by one window, k picks.

@@ -1,4 +1,4 @@
-"""What every agreement metric checks before it computes, and how a map becomes one value for each position.
+"""Validation of maps, and their reduction to one value per position.
 
 Legend: B rows, S shape of the space (1, 2 or 3 dimensions), n positions, k selected positions.
 """

@@ -1,4 +1,4 @@
-"""Windows around positions: dilation of sets and window means, over axes or over a feature graph.
+"""Windows around positions: dilation and window means, on axes or on a feature graph.
 
 N_w(i) are the positions at most w away from i along every axis (the (2w + 1)^d square or cube, cut at the border), or
 the nodes at most w edges away. Legend: B rows, S shape of the space, n positions, p nodes.

@@ -1,4 +1,4 @@
-"""One original column of side information as numbers: standardised, or 0/1 for each category."""
+"""Encode one column of side information: standardised, or one-hot."""
 
 from dataclasses import dataclass
 from numbers import Real

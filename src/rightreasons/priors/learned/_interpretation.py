@@ -1,4 +1,4 @@
-"""What a learned prior has learned about meta-features, with the spread over runs.
+"""Interpretation of a learned prior: importance and partial dependence of meta-features.
 
 Legend: S priors (one for each seed or split), p features, q columns, G values of a grid, R references.
 """

@@ -1,4 +1,4 @@
-"""A prior that learns which features matter from what is known about them."""
+"""Deep attribution prior: a network that maps meta-features to feature importance."""
 
 import copy
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What is known about features besides their values: meta-features, matched to features by name.
+"""Meta-features: side information about features, matched to them by name.
 
 Legend: p features, q columns of meta-features, E edges of a graph.
 """

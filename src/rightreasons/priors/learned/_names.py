@@ -1,4 +1,4 @@
-"""Rows of side information matched to features by name, and what is said where names do not match.
+"""Match rows of side information to features by name.
 
 Legend: p features.
 """

@@ -1,4 +1,4 @@
-"""The figure of an attack: image and map before and after, and both sets of most important pixels."""
+"""Figure of an attack: image and map before and after, with both top-k sets."""
 
 from io import BytesIO
 

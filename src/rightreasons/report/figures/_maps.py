@@ -1,4 +1,4 @@
-"""Maps as pictures: red for, blue against, the input faintly below."""
+"""Maps drawn over images: red for, blue against."""
 
 import base64
 from io import BytesIO

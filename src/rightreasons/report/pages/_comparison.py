@@ -1,4 +1,4 @@
-"""A page on arms of several runs."""
+"""The page that compares arms of several runs."""
 
 from pathlib import Path
 from typing import Any

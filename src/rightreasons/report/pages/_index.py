@@ -1,4 +1,4 @@
-"""A page over several runs: a row for each, with a link to its report."""
+"""The index page of several runs."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One offline page from a run directory: a pure function of what is in it."""
+"""The page of one run: a pure function of its directory."""
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files

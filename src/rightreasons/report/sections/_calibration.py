@@ -1,4 +1,4 @@
-"""Whether probabilities come true: reliability of classes and labels. Other tasks are in `_residuals` and `_risk`."""
+"""Calibration of predicted probabilities (reliability diagrams)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

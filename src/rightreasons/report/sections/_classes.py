@@ -1,4 +1,4 @@
-"""What networks look at for each class: mean maps, importance of columns, words for and against."""
+"""Attributions per class: mean maps, importance of columns, words for and against."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Split by split: each arm next to the arm it is compared with, and their corrected difference."""
+"""Differences between arms, split by split, with corrected intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

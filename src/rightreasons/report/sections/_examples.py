@@ -1,4 +1,4 @@
-"""What networks look at: maps of the same test rows for every arm, as pictures, strips or words."""
+"""Maps of the same test rows for every arm."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

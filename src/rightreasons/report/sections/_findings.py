@@ -1,4 +1,4 @@
-"""What came out: a verdict for each arm, and the rule it follows."""
+"""Verdicts: one sentence per arm, and the rule behind it."""
 
 from collections.abc import Mapping
 from typing import Any

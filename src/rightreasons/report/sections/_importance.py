@@ -1,4 +1,4 @@
-"""What a network relies on over all: share of each column or word in its attributions, how concentrated they are."""
+"""Global importance of columns or words, and its concentration."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What learned priors learned about meta-features, and whether the real ones beat the permuted ones."""
+"""What learned priors learned, compared with permuted meta-features."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Trust, cost, and how the run was made."""
+"""How the run was made: versions, data, cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

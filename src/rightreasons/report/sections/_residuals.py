@@ -1,4 +1,4 @@
-"""Whether predicted values are right: predicted against true, and what is left over."""
+"""Residuals of regressions: predicted against true values."""
 
 from collections.abc import Mapping
 from textwrap import fill

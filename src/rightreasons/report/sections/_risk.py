@@ -1,4 +1,4 @@
-"""Whether predicted risks come true: survival of those predicted to be at low, middle and high risk."""
+"""Survival by predicted risk (Kaplan-Meier curves)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Figures of scores: arms with intervals, noise, learning curves; and the sections they are in."""
+"""Scores of arms with intervals, under noise, and learning curves."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill

@@ -1,4 +1,4 @@
-"""How the weight of each arm was chosen: validation scores of every split at every weight."""
+"""Choice of the weight: validation scores at every weight."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Several processes that train one fit together: DistributedDataParallel over gloo, on the loopback address."""
+"""Train one fit on several processes with DistributedDataParallel."""
 
 import multiprocessing
 import os

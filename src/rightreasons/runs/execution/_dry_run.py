@@ -1,4 +1,4 @@
-"""What cannot run is said before anything is trained."""
+"""Dry run: reject invalid arms before training."""
 
 import math
 from typing import Any

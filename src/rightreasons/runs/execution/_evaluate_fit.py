@@ -1,4 +1,4 @@
-"""What is measured of a chosen fit: its score on test rows, under noise, and its attributions."""
+"""Evaluate a chosen fit: test score, score under noise, attributions."""
 
 import json
 from hashlib import sha256

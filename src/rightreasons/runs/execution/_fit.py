@@ -1,4 +1,4 @@
-"""Training one fit, and judging it on validation rows only."""
+"""Train one fit, and score it on validation rows."""
 
 import shutil
 from contextlib import nullcontext

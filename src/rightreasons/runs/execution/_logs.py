@@ -1,4 +1,4 @@
-"""Learning curves of a fit, written while it is trained: a CSV file, TensorBoard's event files."""
+"""Learning curves of a fit as CSV and TensorBoard event files."""
 
 import csv
 import shutil

@@ -1,4 +1,4 @@
-"""Attributions of a chosen fit, and what of them is kept: of tables every map, of other data examples and means.
+"""Attributions of a chosen fit, and which of them are stored.
 
 What is kept, under which name (n rows explained, e examples shown, K classes or labels):
 

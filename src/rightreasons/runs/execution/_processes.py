@@ -1,4 +1,4 @@
-"""Worker processes of this machine, each with one thread."""
+"""Local worker processes with one thread each."""
 
 import multiprocessing
 import os

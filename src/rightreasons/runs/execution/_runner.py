@@ -1,4 +1,4 @@
-"""From a recipe to a finished run directory, on local processes; what is finished is never repeated."""
+"""Run a recipe: train, choose, evaluate and summarise; finished fits are not repeated."""
 
 import json
 import logging

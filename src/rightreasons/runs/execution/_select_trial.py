@@ -1,4 +1,4 @@
-"""Which trial of an arm is taken on a split: decided on validation rows alone."""
+"""Select the trial of an arm on validation rows."""
 
 import math
 from collections.abc import Mapping, Sequence

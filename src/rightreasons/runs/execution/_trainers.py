@@ -1,4 +1,4 @@
-"""How an arm becomes a trained model: a network by gradient steps, or a peer by its own algorithm."""
+"""Trainers: how an arm becomes a trained model (gradient steps, or a classical peer)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

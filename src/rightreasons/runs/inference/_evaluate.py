@@ -1,4 +1,4 @@
-"""All networks of a run on other data: does what was found hold elsewhere?"""
+"""Evaluate all networks of a run on other data."""
 
 from math import isfinite
 from pathlib import Path

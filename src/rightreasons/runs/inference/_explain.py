@@ -1,4 +1,4 @@
-"""Maps of every row of a source: streamed, resumable, over several processes."""
+"""Explain every row of a source: streamed, resumable, on several processes."""
 
 import inspect
 import platform

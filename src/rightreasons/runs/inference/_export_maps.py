@@ -1,4 +1,4 @@
-"""Maps of a table as a table, piece by piece."""
+"""Write maps of a table as CSV or Parquet, chunk by chunk."""
 
 import csv
 import shutil

@@ -1,4 +1,4 @@
-"""A trained network, out of its run directory, with all that is needed to use it."""
+"""Load a trained network with its preprocessing and task."""
 
 import json
 from collections.abc import Mapping, Sequence

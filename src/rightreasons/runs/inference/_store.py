@@ -1,4 +1,4 @@
-"""Maps of a data set on disk, a piece of rows at a time: whatever is killed when, a piece is there or it is not.
+"""The Zarr store of maps, written in chunks that are whole or absent.
 
 A Zarr group (format 3) with, for N rows in pieces of n:
 

@@ -1,4 +1,4 @@
-"""A job done: by this process, or by several that share its pieces."""
+"""Distribute the chunks of an explain job over processes."""
 
 import logging
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Learned priors held against what is known from elsewhere: sets that features belong to, and features that matter.
+"""Compare a learned prior, split by split, with external annotation.
 
 Legend: S splits, p features.
 """

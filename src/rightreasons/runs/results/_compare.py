@@ -1,4 +1,4 @@
-"""Arms of several runs next to each other: paired where they share their splits, else each for itself."""
+"""Compare arms of several runs, paired where they share their splits."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Arms against one of them on the same splits: corrected intervals, adjusted tests, a verdict for each."""
+"""Compare arms with the reference arm: corrected intervals, adjusted tests, verdicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Attributions of a run's table as one table with names, for statistics programs and spreadsheets."""
+"""Export the attributions of a run's table with names."""
 
 from pathlib import Path
 from typing import Any

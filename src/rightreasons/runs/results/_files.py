@@ -1,4 +1,4 @@
-"""Run directories: every file is whole or absent, whatever is killed when."""
+"""Run directories: paths, reading and atomic writing."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a prior that learned in a fit says of features and meta-features, as plain numbers for the result file."""
+"""What a learned prior says of features and meta-features, as plain numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

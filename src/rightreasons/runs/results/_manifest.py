@@ -1,4 +1,4 @@
-"""Digests of the files of a run directory, in one file beside them, as `sha256sum --check SHA256SUMS` reads it.
+"""Digests of the files of a run directory (`SHA256SUMS`).
 
 A line is added before its file appears, in one write at the end of the list, so that processes need not wait for each
 other and a kill leaves no file without one. Of a file written again there are then several lines, and any of them will

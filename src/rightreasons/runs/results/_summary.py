@@ -1,4 +1,4 @@
-"""What came out of a run: choices, scores, corrected comparisons, cost. A pure function of the results."""
+"""Summarise a run: choices, scores, comparisons, cost (metrics.json)."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median

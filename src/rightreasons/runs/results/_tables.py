@@ -1,4 +1,4 @@
-"""Tables as files people open elsewhere."""
+"""Write tables as CSV or Parquet."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the numbers allow one to say, in words. Nothing here looks at anything but numbers."""
+"""Verdicts in words, from numbers alone."""
 
 from collections.abc import Mapping
 from typing import Any

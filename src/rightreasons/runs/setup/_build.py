@@ -1,4 +1,4 @@
-"""From a recipe to what is trained: task, model, terms."""
+"""Resolve a recipe, and build its task and model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass, replace

@@ -1,4 +1,4 @@
-"""The rows of a recipe: read once in each process, split, and turned into what the model sees."""
+"""Data sets and splits of a recipe, read once per process."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Labels of a regression in units of their standard deviation while a network is trained, in their own afterwards."""
+"""Standardise regression labels in training; fold label mean and scale into the last linear layer."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Which fits a recipe asks for. A fit is known by a hash of everything that decides its result."""
+"""Plan the fits of a recipe; a fit's id is a hash of everything that decides its result."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""From what a recipe says of an arm to terms of the loss, on the data of one split."""
+"""Build the terms of an arm's loss on the data of one split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
