@@ -14,18 +14,12 @@ import rightreasons as rr
 PAGE = Path(__file__).parents[1] / "docs" / "which-method.md"
 BEGIN, END = "<!-- written by benchmarks/_methods.py -->\n", "<!-- end of what is written -->\n"
 
-ORDER: tuple[type[rr.Attribution], ...] = (
-    *(rr.Gradient, rr.InputTimesGradient, rr.XGradient, rr.SmoothGrad, rr.NoiseGrad, rr.FusionGrad),
-    *(rr.IntegratedGradients, rr.ExpectedGradients, rr.BlurIG, rr.GuidedIG, rr.DeepLift, rr.LRP),
-    *(rr.GradCAM, rr.GradCAMPlusPlus, rr.XGradCAM, rr.GuidedBackprop, rr.Deconvnet, rr.GuidedGradCAM),
-    *(rr.RandomMap, rr.EdgeMap, rr.ConstantMap),
-)
 HEADINGS = {
-    "complete": "adds up",
-    "sensitive": "sensitive",
-    "dummy": "unread is zero",
-    "implementation_invariant": "function only",
-    "linear": "linear",
+    "complete": "completeness",
+    "sensitive": "sensitivity",
+    "dummy": "dummy",
+    "implementation_invariant": "implementation invariance",
+    "linear": "linearity",
     "differentiable": "trainable",
     "needs_baseline": "baseline",
     "random": "random",
@@ -35,14 +29,17 @@ HEADINGS = {
 def tables() -> str:
     """What stands between the two marks."""
     advice = [
-        [f"`{m.__name__}`", m.advice.when, m.advice.not_when, str(gradients(default(m)))] for m in ORDER
+        [f"`{m.__name__}`", m.advice.when, m.advice.not_when, str(gradients(default(m)))]
+        for m in rr.methods()
     ]
     axioms = [
         [f"`{m.__name__}`", *("yes" if getattr(m.axioms, name) else "–" for name in HEADINGS)]
-        for m in ORDER
+        for m in rr.methods()
         if not is_control(m)
     ]
-    notes = [f"- `{m.__name__}`: {m.axioms.note}" for m in ORDER if m.axioms.note and not is_control(m)]
+    notes = [
+        f"- `{m.__name__}`: {m.axioms.note}" for m in rr.methods() if m.axioms.note and not is_control(m)
+    ]
     return "\n".join(
         [
             table(["method", "choose it when", "and not when", "gradients a row"], advice),

@@ -4,6 +4,7 @@ from rightreasons.attribution._attribution import Advice, Attribution, Axioms, E
 from rightreasons.attribution._controls import ConstantMap, EdgeMap, RandomMap
 from rightreasons.attribution._guided import Deconvnet, GuidedBackprop
 from rightreasons.attribution._homogenize import homogenize
+from rightreasons.attribution._methods import methods
 from rightreasons.attribution.cam._gradcam import GradCAM
 from rightreasons.attribution.cam._gradcam_plus_plus import GradCAMPlusPlus
 from rightreasons.attribution.cam._guided_gradcam import GuidedGradCAM
@@ -89,5 +90,6 @@ __all__ = [
     "ZBox",
     "ZPlus",
     "homogenize",
+    "methods",
     "reference_output",
 ]

@@ -1,10 +1,11 @@
 """Names that recipes may use, and the fields of each: models, tasks, priors, attributions, peers."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -63,6 +64,32 @@ def _plateau(factor: float = 0.1, patience: int = 10, min_lr: float = 0.0) -> Ca
     return partial(ReduceLROnPlateau, factor=factor, patience=patience, min_lr=min_lr)
 
 
+def _methods() -> dict[str, Entry]:
+    """Every attribution method under its class name in snake case, with the fields that YAML can hold."""
+    return {
+        _snake_case(method.__name__): Entry(method, fields=_plain_fields(method))
+        for method in attribution.methods()
+    }
+
+
+def _snake_case(name: str) -> str:
+    """`GradCAMPlusPlus` as `grad_cam_plus_plus`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _plain_fields(method: type) -> tuple[str, ...]:
+    """Fields whose values are numbers, words and nothing else."""
+    hints = get_type_hints(method)
+    return tuple(name for name in inspect.signature(method).parameters if _is_plain(hints[name]))
+
+
+def _is_plain(hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return True
+    parts = get_args(hint)
+    return all(map(_is_plain, parts)) if parts else hint in (bool, int, float, str, type(None))
+
+
 KINDS: Mapping[str, Mapping[str, Entry]] = {
     "model": {
         name: Entry(factory.make, from_data=("features", "shape", "outputs", "vocabulary"))
@@ -82,7 +109,8 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "learned": Entry(learned.Learned),
         "alignment": Entry(priors.Alignment),
     },
-    "attribution": {
+    "attribution": _methods()
+    | {
         "expected_gradients": Entry(
             attribution.ExpectedGradients,
             fields=("samples", *_EXPLAINED, "draws", "max_references"),
@@ -91,35 +119,15 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "integrated_gradients": Entry(
             attribution.IntegratedGradients, fields=("baseline", "steps", *_EXPLAINED)
         ),
-        "gradient": Entry(attribution.Gradient, fields=_EXPLAINED),
-        "input_times_gradient": Entry(attribution.InputTimesGradient, fields=_EXPLAINED),
         "smooth_grad": Entry(
             attribution.SmoothGrad, fields=("sigma", "samples", "relative", "reduce", *_EXPLAINED)
         ),
-        "grad_cam": Entry(attribution.GradCAM, fields=("layer", "relu", "upsample", "output")),
-        "grad_cam_plus_plus": Entry(
-            attribution.GradCAMPlusPlus, fields=("layer", "relu", "upsample", "output")
-        ),
-        "xgrad_cam": Entry(attribution.XGradCAM, fields=("layer", "relu", "upsample", "output")),
-        "blur_ig": Entry(attribution.BlurIG, fields=("max_sigma", "steps", *_EXPLAINED)),
         "guided_ig": Entry(
             attribution.GuidedIG, fields=("baseline", "steps", "fraction", "max_distance", *_EXPLAINED)
         ),
-        "noise_grad": Entry(attribution.NoiseGrad, fields=("sigma", "samples")),
-        "fusion_grad": Entry(
-            attribution.FusionGrad, fields=("sigma", "samples", "input_sigma", "input_samples", "relative")
-        ),
-        "x_gradient": Entry(attribution.XGradient),
         "deep_lift": Entry(
             attribution.DeepLift, fields=("baseline", "at"), own={"references": ("none", "train")}
         ),
-        "lrp": Entry(attribution.LRP, fields=("merge_norms", "at")),
-        "guided_backprop": Entry(attribution.GuidedBackprop, fields=_EXPLAINED),
-        "deconvnet": Entry(attribution.Deconvnet, fields=_EXPLAINED),
-        "guided_grad_cam": Entry(attribution.GuidedGradCAM, fields=("layer", "upsample", "output")),
-        "random_map": Entry(attribution.RandomMap),
-        "edge_map": Entry(attribution.EdgeMap),
-        "constant_map": Entry(attribution.ConstantMap),
     },
     "peer": {
         "lasso": Entry(_lasso, varied="strength"),
