@@ -14,8 +14,8 @@ def methods() -> tuple[type[Attribution], ...]:
     """Every attribution method of this package, methods of one kind together, controls last.
 
     Example:
-        >>> [method.__name__ for method in methods()][-3:]
-        ['ConstantMap', 'EdgeMap', 'RandomMap']
+        >>> print(*(method.__name__ for method in methods() if "CAM" in method.__name__))
+        GradCAM GradCAMPlusPlus GuidedGradCAM XGradCAM
     """
     own = [method for method in _final(Attribution) if method.__module__.startswith(f"{_PACKAGE}.")]
     return tuple(sorted(own, key=_place))
