@@ -119,6 +119,14 @@ def test_interrupts_wait_while_processes_are_started() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             reached = True
 
-    with pytest.raises(KeyboardInterrupt):
-        held()
+    over = threading.Event()
+    other = threading.Thread(target=over.wait, args=(30,))  # one that does not block the signal
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            held()
+    finally:
+        over.set()
+        other.join()
     assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -76,7 +76,7 @@ def test_the_second_writer_is_refused_and_the_next_one_is_not(tmp_path: Path) ->
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    lock, source = tmp_path / ".lock", str(Path(__file__).parents[2] / "src")
+    lock, source = tmp_path / ".lock", str(Path(__file__).parents[3] / "src")
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(lock)],
         stdout=subprocess.PIPE,

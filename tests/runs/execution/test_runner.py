@@ -20,7 +20,7 @@ from rightreasons.runs.execution import _runner
 from rightreasons.runs.setup._build import resolve
 from tests.runs.cases import IMAGES, TABLE, images
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def without_times(value: Any) -> Any:

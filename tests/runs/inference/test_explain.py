@@ -149,7 +149,7 @@ def test_after_a_kill_no_piece_is_lost_or_repeated(folder: Path) -> None:
         "from rightreasons import runs; from tests.runs.inference.test_explain import job\n"
         "runs.explain(job('Slow'), 'killed.zarr')"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {
         **os.environ,
         "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}",

@@ -46,15 +46,28 @@ def cpus() -> int:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits until this is over; processes started meanwhile never hear of it, so that the first one decides."""
+    """Ctrl-C waits until this is over; processes started meanwhile never hear of it, so that the first one decides.
+
+    They inherit the blocked signal. In this process that is not enough: the system gives the signal to a thread that
+    does not block it, and Python's handler then runs in the main thread all the same, so the handler waits, too.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    arrived: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    waits = threading.current_thread() is threading.main_thread() and callable(handler)
+    if waits:
+        signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if waits:
+            signal.signal(signal.SIGINT, handler)
+    if arrived and callable(handler):
+        handler(signal.SIGINT, None)
 
 
 def begin(threads: int = 1, needed: Connection | None = None) -> None:
