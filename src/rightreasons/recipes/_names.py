@@ -64,14 +64,6 @@ def _plateau(factor: float = 0.1, patience: int = 10, min_lr: float = 0.0) -> Ca
     return partial(ReduceLROnPlateau, factor=factor, patience=patience, min_lr=min_lr)
 
 
-def _methods() -> dict[str, Entry]:
-    """Every attribution method under its class name in snake case, with the fields that YAML can hold."""
-    return {
-        _snake_case(method.__name__): Entry(method, fields=_plain_fields(method))
-        for method in attribution.methods()
-    }
-
-
 def _snake_case(name: str) -> str:
     """`GradCAMPlusPlus` as `grad_cam_plus_plus`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
@@ -88,6 +80,36 @@ def _is_plain(hint: Any) -> bool:
         return True
     parts = get_args(hint)
     return all(map(_is_plain, parts)) if parts else hint in (bool, int, float, str, type(None))
+
+
+_METHODS: Mapping[str, Entry] = {
+    "expected_gradients": Entry(
+        attribution.ExpectedGradients,
+        fields=("samples", *_EXPLAINED, "draws", "max_references"),
+        own={"references": ("train", "batch")},
+    ),
+    "integrated_gradients": Entry(attribution.IntegratedGradients, fields=("baseline", "steps", *_EXPLAINED)),
+    "smooth_grad": Entry(
+        attribution.SmoothGrad, fields=("sigma", "samples", "relative", "reduce", *_EXPLAINED)
+    ),
+    "guided_ig": Entry(
+        attribution.GuidedIG, fields=("baseline", "steps", "fraction", "max_distance", *_EXPLAINED)
+    ),
+    "deep_lift": Entry(
+        attribution.DeepLift, fields=("baseline", "at"), own={"references": ("none", "train")}
+    ),
+}
+"""Those whose fields are not plain, or that refer to training rows; the usual choice first, which errors name first."""
+
+
+def _other_methods() -> dict[str, Entry]:
+    """Every other attribution method under its class name in snake case, with the fields that YAML can hold."""
+    named = {_snake_case(method.__name__): method for method in attribution.methods()}
+    return {
+        name: Entry(method, fields=_plain_fields(method))
+        for name, method in named.items()
+        if name not in _METHODS
+    }
 
 
 KINDS: Mapping[str, Mapping[str, Entry]] = {
@@ -109,26 +131,7 @@ KINDS: Mapping[str, Mapping[str, Entry]] = {
         "learned": Entry(learned.Learned),
         "alignment": Entry(priors.Alignment),
     },
-    "attribution": _methods()
-    | {
-        "expected_gradients": Entry(
-            attribution.ExpectedGradients,
-            fields=("samples", *_EXPLAINED, "draws", "max_references"),
-            own={"references": ("train", "batch")},
-        ),
-        "integrated_gradients": Entry(
-            attribution.IntegratedGradients, fields=("baseline", "steps", *_EXPLAINED)
-        ),
-        "smooth_grad": Entry(
-            attribution.SmoothGrad, fields=("sigma", "samples", "relative", "reduce", *_EXPLAINED)
-        ),
-        "guided_ig": Entry(
-            attribution.GuidedIG, fields=("baseline", "steps", "fraction", "max_distance", *_EXPLAINED)
-        ),
-        "deep_lift": Entry(
-            attribution.DeepLift, fields=("baseline", "at"), own={"references": ("none", "train")}
-        ),
-    },
+    "attribution": {**_METHODS, **_other_methods()},
     "peer": {
         "lasso": Entry(_lasso, varied="strength"),
         "ridge": Entry(_ridge, varied="strength"),
