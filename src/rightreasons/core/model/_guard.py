@@ -160,7 +160,8 @@ def _seen_here(views: Views) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if views.moved and "modified by an inplace operation" in str(error):
+        said = f"{error} {error.__cause__}"  # a method may have put it in words of its own
+        if views.moved and "modified by an inplace operation" in said:
             raise _changed_meanwhile() from error
         raise
     finally:
